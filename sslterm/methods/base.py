@@ -1,0 +1,221 @@
+"""The contract between methods and the engine.
+
+A method owns the *order* of a training step; the engine owns its *mechanics*. A method hands `update` a function of
+a batch, never a computed loss; precision, micro-batches, gradient exchange, clipping, schedules, compilation and
+logging then live in one place and hold for all methods.
+
+Rules that make exact resume, several ranks and micro-batches hold without code in any method:
+
+- State that must survive is a parameter or a buffer; what changes with time is a function of `update.progress`.
+- Randomness inside a loss comes from `nn.rows` (`randn`, `rand`, `bernoulli`, ...), which draws for the whole batch and
+  returns the rows at hand, so that the result does not depend on how a batch is cut.
+- A loss reads buffers and never writes them (normalization statistics aside); writes happen in `step`.
+- Networks return float32, and losses are computed in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from sslterm.config.schema import ViewConfig
+from sslterm.run.panels import Panel
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a stream yields.
+
+    Attributes:
+        images: [B, C, H, W] float32 in [0, 1]; clips are [B, T, C, H, W].
+        index: [B] int64, position in the data set (memory banks, pseudo-labels).
+        label: [B] int64, -1 where unknown; for conditional methods and evaluations only.
+    """
+
+    images: Tensor
+    index: Tensor
+    label: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, rows: slice) -> Batch:
+        return Batch(self.images[rows], self.index[rows], self.label[rows])
+
+
+LossFn = Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
+"""batch -> (scalar loss, aux). A 0-d entry of aux is logged; one of B rows is handed back by `update`."""
+
+Stream = Iterator[Batch]
+"""Yields this rank's rows of the next batch."""
+
+Sweep = Callable[[Callable[[Tensor], Tensor]], Tensor]
+"""sweep(fn): fn over the images of the whole training set, [N, ...], in index order, equal on all ranks."""
+
+
+class Update(Protocol):
+    """One optimizer step, and the clocks that schedules are functions of."""
+
+    @property
+    def step(self) -> int:
+        """Steps done so far."""
+
+    @property
+    def images(self) -> int:
+        """Training images drawn so far, over all ranks."""
+
+    @property
+    def progress(self) -> float:
+        """Share of the training that is done, in [0, 1]."""
+
+    def __call__(self, name: str, loss_fn: LossFn, batch: Batch) -> dict[str, Tensor]:
+        """Minimise `loss_fn` over the parameter group `name` by one step; returns the batched entries of aux."""
+
+    def forget(self, module: nn.Module) -> None:
+        """Drop the optimizer state of a module whose weights were drawn anew."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a method is built for: the shape of the data, and the views of the preset."""
+
+    channels: int
+    height: int
+    width: int
+    train_images: int
+    classes: int = 0
+    """0 where there are no labels."""
+    frames: int = 0
+    """Frames in a clip; 0 for still images."""
+    views: Mapping[str, ViewConfig] = field(default_factory=dict)
+    """The preset's `[augment.*]`."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        return (self.channels, self.height, self.width)
+
+    @property
+    def values(self) -> int:
+        """Numbers in an image: C * H * W."""
+        return self.channels * self.height * self.width
+
+
+class Method(nn.Module):
+    """What every method is. Subclasses define a frozen dataclass `Config` and `loss`; the rest has defaults.
+
+    Args of every subclass's `__init__`:
+        config: the preset's `[method]` section.
+        inputs: what it is trained on.
+    """
+
+    Config: ClassVar[type[Any]]
+    couples_batch: ClassVar[bool] = False
+    """The loss compares images of a batch (also through batch normalization): micro-batches are refused."""
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Scalar to minimise, and aux: 0-d entries are logged as `name/key`, batched ones are handed back."""
+        raise NotImplementedError
+
+    def step(self, data: Stream, update: Update) -> None:
+        """The algorithm box; override to change the order."""
+        update("main", self.loss, next(data))
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """What each optimizer of the preset (`[optim.<name>]`) trains."""
+        return {"main": [parameter for parameter in self.parameters() if parameter.requires_grad]}
+
+    def begin_epoch(self, sweep: Sweep) -> None:
+        """Called on rank 0's behalf on every rank before the step that enters a new epoch."""
+
+    def panels(self, batch: Batch) -> Iterator[Panel]:
+        """What is worth watching besides what the capabilities give; `batch` is held out and always the same."""
+        yield from ()
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def eager(loss: F) -> F:
+    """Mark a loss that must not be compiled (it differentiates twice)."""
+    loss.eager = True  # type: ignore[attr-defined]
+    return loss
+
+
+# Capabilities: what can be asked of a trained method. Structural; the conformance suite calls each one that is claimed
+# in the catalog. All are called in evaluation mode, without gradients.
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    def encode(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] in [0, 1] -> [B, D] features."""
+
+    def layers(self, images: Tensor) -> dict[str, Tensor]:
+        """Named intermediate features, each [B, ...], in order of depth; includes what `encode` gives."""
+
+
+@runtime_checkable
+class Samples(Protocol):
+    def sample(self, n: int, generator: torch.Generator, label: Tensor | None = None) -> Iterator[Tensor]:
+        """Partial images [n, C, H, W] in [0, 1]; the last is final."""
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W], both in [0, 1]."""
+
+
+@runtime_checkable
+class Latent(Protocol):
+    latent_dim: int
+    latent_prior: Literal["normal", "none"]
+    """"normal": codes are standard normal a priori; "none": there is no prior (autoencoder)."""
+
+    def decode(self, z: Tensor) -> Tensor:
+        """[B, latent_dim] -> [B, C, H, W] in [0, 1]."""
+
+
+@runtime_checkable
+class Likelihood(Protocol):
+    likelihood_kind: Literal["exact", "bound", "estimate"]
+    likelihood_protocol: str
+    """What density is measured, e.g. "dynamic binarization, fixed test draw"."""
+
+    def log_prob(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """[B, C, H, W] -> [B] natural logarithms of the density (or its bound or estimate), in nats."""
+
+
+@runtime_checkable
+class Completes(Protocol):
+    def complete(self, images: Tensor, mask: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
+        """Fill where `mask` [B, 1, H, W] is 1; partial images, the last is final."""
+
+
+@runtime_checkable
+class Colorizes(Protocol):
+    def colorize(self, images: Tensor) -> Tensor:
+        """Grey [B, 1, H, W] -> colour [B, 3, H, W], both in [0, 1]."""
+
+
+@runtime_checkable
+class Tracks(Protocol):
+    def track(self, clip: Tensor, mask: Tensor) -> Tensor:
+        """Clip [T, C, H, W] and mask of its first frame [K, H, W] -> masks [T, K, H, W]."""
+
+
+CAPABILITIES: Mapping[str, type[Any]] = {
+    "encode": Encodes,
+    "sample": Samples,
+    "reconstruct": Reconstructs,
+    "decode": Latent,
+    "log_prob": Likelihood,
+    "complete": Completes,
+    "colorize": Colorizes,
+    "track": Tracks,
+}
