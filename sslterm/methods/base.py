@@ -7,7 +7,7 @@ logging then live in one place and hold for all methods.
 Rules that make exact resume, several ranks and micro-batches hold without code in any method:
 
 - State that must survive is a parameter or a buffer; what changes with time is a function of `update.progress`.
-- Randomness inside a loss comes from `nn.rows` (`randn`, `rand`, `bernoulli`, ...), which draws for the whole batch and
+- Randomness inside a loss comes from `sslterm.rows` (`randn`, `rand`, `bernoulli`, ...), which draws for the whole batch and
   returns the rows at hand, so that the result does not depend on how a batch is cut.
 - A loss reads buffers and never writes them (normalization statistics aside); writes happen in `step`.
 - Networks return float32, and losses are computed in float32.
@@ -23,28 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from sslterm.config.schema import ViewConfig
+from sslterm.data.batch import Batch
 from sslterm.run.panels import Panel
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What a stream yields.
-
-    Attributes:
-        images: [B, C, H, W] float32 in [0, 1]; clips are [B, T, C, H, W].
-        index: [B] int64, position in the data set (memory banks, pseudo-labels).
-        label: [B] int64, -1 where unknown; for conditional methods and evaluations only.
-    """
-
-    images: Tensor
-    index: Tensor
-    label: Tensor
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, rows: slice) -> Batch:
-        return Batch(self.images[rows], self.index[rows], self.label[rows])
 
 
 LossFn = Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
