@@ -109,8 +109,8 @@ class Method(nn.Module):
         """What each optimizer of the preset (`[optim.<name>]`) trains."""
         return {"main": [parameter for parameter in self.parameters() if parameter.requires_grad]}
 
-    def begin_epoch(self, sweep: Sweep) -> None:
-        """Called on rank 0's behalf on every rank before the step that enters a new epoch."""
+    def begin_epoch(self, sweep: Sweep, update: Update) -> None:
+        """Called on every rank before the step that enters a new epoch; rank 0's state is given to all after it."""
 
     def panels(self, batch: Batch) -> Iterator[Panel]:
         """What is worth watching besides what the capabilities give; `batch` is held out and always the same."""

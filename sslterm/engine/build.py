@@ -1,0 +1,85 @@
+"""From a resolved preset to the objects that train: method, device, and what the data gives."""
+
+from __future__ import annotations
+
+import importlib
+
+import torch
+
+from sslterm.catalog import find_method
+from sslterm.config.read import parse
+from sslterm.config.schema import ClipConfig, Experiment
+from sslterm.data.source import Source
+from sslterm.errors import DeviceError, UsageError, did_you_mean
+from sslterm.methods.base import Inputs, Method
+
+
+def method_class(name: str) -> type[Method]:
+    """Import the class that the catalog names."""
+    module, _, attribute = find_method(name).target.partition(":")
+    cls = getattr(importlib.import_module(module), attribute)
+    assert issubclass(cls, Method)
+    return cls
+
+
+def inputs_of(experiment: Experiment, source: Source) -> Inputs:
+    """What a method is built for, read off the data itself."""
+    images = source.train.images
+    *_, channels, height, width = images.shape
+    return Inputs(
+        channels=channels,
+        height=height,
+        width=width,
+        train_images=len(images),
+        classes=len(source.class_names),
+        frames=experiment.data.frames if isinstance(experiment.data, ClipConfig) else 0,
+        views=experiment.augment,
+    )
+
+
+def build_method(experiment: Experiment, inputs: Inputs) -> Method:
+    """The untrained method, on the CPU; its weights are a function of the seed alone.
+
+    Raises:
+        UsageError: a field of `[method]` is missing, unknown, mistyped or out of range, or an optimizer has no group.
+    """
+    cls = method_class(experiment.run.method)
+    where = f"{experiment.run.method}/{experiment.run.preset} [method]"
+    config = parse(cls.Config, experiment.method, where)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(experiment.run.seed)
+        method = cls(config, inputs)  # type: ignore[call-arg]
+    groups = method.parameter_groups()
+    if set(groups) != set(experiment.optim):
+        raise UsageError(
+            f"{experiment.run.method} trains {sorted(groups)}, but the preset has [optim.*] for {sorted(experiment.optim)}"
+        )
+    if cls.couples_batch and experiment.train.micro_batches > 1:
+        raise UsageError(
+            f"train.micro_batches = {experiment.train.micro_batches}: the loss of {experiment.run.method} compares the "
+            "images of a batch, so that a batch in portions would be a different method",
+            "set train.micro_batches=1; to save memory, lower train.batch",
+        )
+    return method
+
+
+def find_device(name: str) -> torch.device:
+    """The device that `--device` means: cpu, cuda, cuda:1, mps, or auto for the fastest there is.
+
+    Raises:
+        UsageError: no such kind of device.
+        DeviceError: it is not available here.
+    """
+    kind = name.partition(":")[0]
+    if kind not in ("auto", "cpu", "cuda", "mps"):
+        raise UsageError(f"--device {name}: unknown", did_you_mean(kind, ("auto", "cpu", "cuda", "mps")))
+    if kind == "auto":
+        kind = name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("there is no usable CUDA device here", "try --device cpu, or see what `sslterm doctor` finds")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("there is no usable MPS device here", "try --device cpu")
+    device = torch.device(name)
+    if kind == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
+        raise DeviceError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices, numbered from 0")
+    return device
