@@ -25,8 +25,3 @@ def factor(schedule: Schedule, *, images: int, total_images: int) -> float:
             return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * done))
         case StepSchedule(milestones_images=milestones, gamma=gamma):
             return float(gamma ** sum(images >= milestone for milestone in milestones))
-
-
-def cosine_between(start: float, end: float, progress: float) -> float:
-    """From `start` to `end` along half a cosine (momentum of a moving-average teacher, for one)."""
-    return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))

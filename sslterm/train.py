@@ -1,0 +1,207 @@
+"""The trainer process: `python -m sslterm.train RUN` trains, or goes on with, a run directory.
+
+It is what `sslterm train` and `sslterm resume` start, and what torchrun starts once per rank:
+
+    torchrun --nproc-per-node 8 -m sslterm.train runs/vae-mnist-1
+
+All it needs to know stands in the run's config.toml; all it does is written into the run directory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import torch
+
+from sslterm import __version__, augment
+from sslterm.config.schema import Experiment
+from sslterm.data.source import Source, load_source
+from sslterm.engine import distributed
+from sslterm.engine.build import find_device
+from sslterm.engine.checkpoint import newest_checkpoint
+from sslterm.engine.controls import Controls
+from sslterm.engine.load import read_experiment
+from sslterm.engine.loop import Trainer
+from sslterm.engine.scribe import Report, Scribe
+from sslterm.errors import DataError, DeviceError, DivergedError, ExitCode, SsltermError
+from sslterm.render.png import write_png
+from sslterm.rows import rank
+from sslterm.run.events import append_event
+from sslterm.run.layout import RunDirectory, hold
+from sslterm.run.status import Status
+
+
+def train_run(run: RunDirectory, *, device: str = "auto", report: Report = lambda status: None) -> ExitCode:
+    """Train `run` to its end in this process, or until it is asked to stop.
+
+    Returns:
+        OK when finished, STOPPED when asked to stop after saving.
+
+    Raises:
+        SsltermError: it could not go on; the run directory says why as well.
+    """
+    experiment = read_experiment(run)
+    with ExitStack() as stack:
+        here = find_device(device)
+        if int(os.environ.get("RANK", "0")) == 0:
+            stack.enter_context(hold(run))
+        stack.callback(distributed.leave)
+        here = distributed.join(here)
+        scribe = Scribe(
+            run,
+            Status(
+                state="starting", total_images=experiment.train.images, started=time.time(), device=_describe(here)
+            ),
+            draw=write_png,
+            report=report,
+            active=rank() == 0,
+        )
+        try:
+            with _said_plainly(run):
+                scribe.start()
+                state = _train(run, experiment, scribe, here)
+        except SsltermError as error:
+            state = "diverged" if isinstance(error, DivergedError) else "failed"
+            scribe.close(state=state, message=error.message)
+            if scribe.active:
+                with suppress(OSError):
+                    trace = "".join(traceback.format_exception(error.__cause__)) if error.__cause__ else ""
+                    scribe.event("failed", message=error.message, hint=error.hint, exit_code=int(error.exit_code), trace=trace)
+            raise
+        scribe.event(state, step=scribe.status.step, images=scribe.status.images)
+        scribe.close(state=state)
+        return ExitCode.OK if state == "finished" else ExitCode.STOPPED
+
+
+def _train(run: RunDirectory, experiment: Experiment, scribe: Scribe, device: torch.device) -> str:
+    controls = Controls(run, experiment, active=scribe.active)
+    with controls.signals():
+        source = _load_source(experiment, scribe)
+        checkpoint, complaints = newest_checkpoint(run)
+        for complaint in complaints:
+            scribe.event("warning", text=f"{complaint}; using the one before", step=checkpoint.step if checkpoint else 0)
+            print(f"warning: {complaint}; using the one before", file=sys.stderr)
+        if scribe.active:
+            _write_meta(run, device)
+        trainer = Trainer(experiment, source, scribe, controls, device=device)
+        trainer.prepare(checkpoint)
+        return trainer.train()
+
+
+def _load_source(experiment: Experiment, scribe: Scribe) -> Source:
+    """Load the data; rank 0 goes first, so that it is fetched and decoded once."""
+
+    def progress(what: str, done: int, total: int) -> None:
+        scribe.note(message=f"{what}: {done:,} of {total:,}" if total else what)
+
+    if rank() != 0:
+        distributed.barrier()
+    source = load_source(experiment.data, progress)
+    if rank() == 0:
+        distributed.barrier()
+    train, test = len(source.train.images), len(source.test.images)
+    *_, channels, height, width = source.train.images.shape
+    scribe.note(message=f"{train:,} train and {test:,} test images of {width}x{height}x{channels}")
+    return source
+
+
+class _said_plainly(ExitStack):  # noqa: N801 - reads as a phrase where it is used
+    """Turns what the system and the device throw into errors a person can act on."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        super().__init__()
+        self.run = run
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise DeviceError(
+                "out of memory on the device",
+                "lower train.batch, or raise train.micro_batches where the method allows it",
+            ) from error
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SsltermError(
+                f"the disk of {self.run.path} is full; the last checkpoint is intact",
+                f"make room, then: sslterm resume {self.run.name}",
+            ) from error
+        if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES):
+            raise DataError(f"cannot write to {error.filename or self.run.path}: {error.strerror}") from error
+        if isinstance(error, Exception) and not isinstance(error, SsltermError):
+            raise SsltermError(
+                f"{type(error).__name__}: {error}".splitlines()[0], f"the whole trace is in {self.run.events}"
+            ) from error
+        return False
+
+
+def _describe(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    if device.type == "cpu":
+        return f"cpu ({torch.get_num_threads()} threads)"
+    return str(device)
+
+
+def _write_meta(run: RunDirectory, device: torch.device) -> None:
+    """Add to meta.json what is known about this machine; what is there already (argv) stays."""
+    try:
+        known = json.loads(run.meta.read_text())
+    except (OSError, ValueError):
+        known = {}
+    known |= {
+        "sslterm": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "commit": _commit(),
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "device": _describe(device),
+        "threads": torch.get_num_threads(),
+        "augment": augment.backend(),
+    }
+    descriptor, draft = tempfile.mkstemp(dir=run.path, prefix=".tmp-")
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(known, file, indent=1)
+    os.replace(draft, run.meta)
+
+
+def _commit() -> str:
+    """The commit of the checkout this runs from, or "" where it is installed."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    with suppress(OSError, subprocess.SubprocessError):
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    return ""
+
+
+def exit_code_of(work: Callable[[], ExitCode]) -> int:
+    """Run `work`; say errors on stderr; return the exit code."""
+    try:
+        return int(work())
+    except SsltermError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return int(error.exit_code)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m sslterm.train RUN [--device D]`."""
+    parser = argparse.ArgumentParser(prog="python -m sslterm.train", description="Train a run directory.")
+    parser.add_argument("run", type=Path, help="the run directory, with its config.toml")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+    given = parser.parse_args(arguments)
+    run = RunDirectory(given.run.resolve())
+    return exit_code_of(lambda: train_run(run, device=given.device))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
