@@ -20,8 +20,8 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -118,31 +118,30 @@ def _load_source(experiment: Experiment, scribe: Scribe) -> Source:
     return source
 
 
-class _said_plainly(ExitStack):  # noqa: N801 - reads as a phrase where it is used
-    """Turns what the system and the device throw into errors a person can act on."""
-
-    def __init__(self, run: RunDirectory) -> None:
-        super().__init__()
-        self.run = run
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise DeviceError(
-                "out of memory on the device",
-                "lower train.batch, or raise train.micro_batches where the method allows it",
-            ) from error
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+@contextmanager
+def _said_plainly(run: RunDirectory) -> Iterator[None]:
+    """Turn what the system and the device throw into errors a person can act on."""
+    try:
+        yield
+    except SsltermError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(
+            "out of memory on the device",
+            "lower train.batch, or raise train.micro_batches where the method allows it",
+        ) from error
+    except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES):
+            raise DataError(f"cannot write to {error.filename or run.path}: {error.strerror}") from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise SsltermError(
-                f"the disk of {self.run.path} is full; the last checkpoint is intact",
-                f"make room, then: sslterm resume {self.run.name}",
+                f"the disk of {run.path} is full; the last checkpoint is intact",
+                f"make room, then: sslterm resume {run.name}",
             ) from error
-        if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES):
-            raise DataError(f"cannot write to {error.filename or self.run.path}: {error.strerror}") from error
-        if isinstance(error, Exception) and not isinstance(error, SsltermError):
-            raise SsltermError(
-                f"{type(error).__name__}: {error}".splitlines()[0], f"the whole trace is in {self.run.events}"
-            ) from error
-        return False
+        raise SsltermError(f"the system refused: {error}", f"the last checkpoint of {run.name} is intact") from error
+    except Exception as error:
+        first_line = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise SsltermError(first_line, f"the whole trace is in {run.events}") from error
 
 
 def _describe(device: torch.device) -> str:

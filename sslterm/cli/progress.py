@@ -1,0 +1,117 @@
+"""What `train` prints where there is no live view: one plain line every few seconds, or JSON lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+
+from sslterm.catalog import Entry
+from sslterm.run.layout import RunDirectory
+from sslterm.run.status import Status
+
+LINE_SECONDS = 2.0
+
+
+def quantity(value: float) -> str:
+    """A number for people: 4 digits that matter."""
+    if value != value:
+        return "nan"
+    if value and not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.2e}"
+    return f"{value:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """7 s, 1 m 14 s, 2 h 05 m."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
+
+
+def rate(images_per_second: float) -> str:
+    """64.1 k img/s, 870 img/s."""
+    if images_per_second >= 1000:
+        return f"{images_per_second / 1000:.1f} k img/s"
+    return f"{images_per_second:.0f} img/s"
+
+
+def losses(last: Mapping[str, float], headline: str) -> dict[str, float]:
+    """The metrics worth a line: the headline, then every group's loss."""
+    shown = {headline: last[headline]} if headline in last else {}
+    return shown | {name: value for name, value in last.items() if name.endswith("/loss")}
+
+
+class PlainProgress:
+    """One line every few seconds on stdout."""
+
+    def __init__(self, run: RunDirectory, entry: Entry) -> None:
+        self.run = run
+        self.entry = entry
+        self._next = 0.0
+        self._introduced = False
+
+    def __call__(self, status: Status) -> None:
+        if status.state == "running" and not self._introduced:
+            self._introduced = True
+            print(
+                f"{self.run.name}: {status.message}, {status.parameters:,} parameters, "
+                f"{status.device}, {status.precision}",
+                flush=True,
+            )
+            if status.images:
+                print(f"resumed at step {status.step:,}", flush=True)
+        ended = status.state not in ("starting", "running", "paused")
+        if status.images == 0 or (time.monotonic() < self._next and not ended):
+            return
+        if ended and self._next == float("inf"):
+            return
+        self._next = float("inf") if ended else time.monotonic() + LINE_SECONDS
+        parts = [f"step {status.step:>7,}", f"{status.images:,}/{status.total_images:,} images"]
+        parts += [f"{name} {quantity(value)}" for name, value in losses(status.last, self.entry.headline).items()]
+        parts.append(rate(status.images_per_second))
+        if not ended and status.seconds_left is not None:
+            parts.append(f"{duration(status.seconds_left)} left")
+        print("   ".join(parts), flush=True)
+
+
+class JsonProgress:
+    """One JSON object a line on stdout: {run, state, step, images, total_images, images_per_second, metrics}."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        self.run = run
+
+    def __call__(self, status: Status) -> None:
+        line = {
+            "run": self.run.name, "state": status.state, "step": status.step, "images": status.images,
+            "total_images": status.total_images, "images_per_second": round(status.images_per_second, 1),
+            "elapsed_seconds": round(status.elapsed_seconds, 2), "metrics": dict(status.last),
+        }  # fmt: skip
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+
+def summary(run: RunDirectory, entry: Entry, status: Status, shown: str) -> str:
+    """What a person wants to know when a run has ended: the result, the picture, and what to do next."""
+    lines = []
+    value = status.last.get(entry.headline)
+    result = f": {entry.headline} {quantity(value)} {entry.unit}".rstrip() if value is not None else ""
+    if status.state == "finished":
+        lines.append(f"done in {duration(status.elapsed_seconds)}{result}")
+    else:
+        lines.append(f"{status.state} at step {status.step:,}{result}")
+    for name in entry.opens_on:
+        picture = run.panel(name, status.images, ".png")
+        if picture.exists():
+            lines.append(f"{name}: {picture}")
+    if status.state == "finished":
+        uses = {"sample": "sample", "decode": "traverse", "encode": "probe", "reconstruct": "reconstruct"}
+        commands = [f"sslterm {verb} {shown}" for capability, verb in uses.items() if capability in entry.capabilities]
+        lines.append("next: " + " · ".join([*commands, f"sslterm monitor {shown}"]))
+    else:
+        lines.append(f"next: sslterm resume {shown}")
+    return "\n".join(lines)

@@ -1,0 +1,133 @@
+"""`sslterm train` and `sslterm resume`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sslterm.catalog import find_method
+from sslterm.cli import launch
+from sslterm.cli.complete import complete_key, complete_method, complete_preset, complete_run
+from sslterm.config.presets import default_preset
+from sslterm.config.read import dump
+from sslterm.config.resolve import resolve
+from sslterm.errors import ExitCode, UsageError
+from sslterm.run.layout import RunDirectory, create_run, find_run, runs_root
+from sslterm.run.status import read_status, state_now
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Processes = Annotated[int, typer.Option("--nproc", min=1, help="Processes, one a GPU (or a CPU share).")]
+Foreground = Annotated[bool, typer.Option("--foreground", help="Train in this process, a plain line now and then.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Start the training and return at once.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
+Root = Annotated[Path | None, typer.Option("--runs", help="Where runs are kept.", envvar="SSLTERM_RUNS")]
+
+
+def train(
+    method: Annotated[str, typer.Argument(help="What to train; see `sslterm methods`.", autocompletion=complete_method)],
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Its recipe; without one, a preset that needs no download.", autocompletion=complete_preset),
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Another data set, by name, or a folder of images.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file laid over the preset.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change one key: --set optim.main.lr=3e-4.", autocompletion=complete_key),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run; otherwise METHOD-PRESET-N.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of weights, order and noise.")] = None,
+    device: Device = "auto",
+    nproc: Processes = 1,
+    foreground: Foreground = False,
+    detach: Detach = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")] = False,
+    as_json: AsJson = False,
+    runs: Root = None,
+) -> None:
+    """Train a method from a preset, live in the terminal; it goes on when the terminal closes.
+
+    \b
+    sslterm train vae --preset digits
+    sslterm train barlow-twins --preset patterns --set optim.main.lr=3e-3
+    sslterm train dcgan --data ~/pictures --detach
+    """
+    entry = find_method(method)
+    chosen = preset or default_preset(entry.name)
+    experiment = resolve(entry.name, chosen, config=config, overrides=set_ or [], data=data, seed=seed)
+    text = dump(experiment)
+    if dry_run:
+        typer.echo(text, nl=False)
+        return
+    root = runs_root(runs)
+    launch.check_writable(root)
+    run = create_run(root, entry.name, chosen, name)
+    launch.write_config(run, text)
+    _launch(run, device=device, nproc=nproc, foreground=foreground, detach=detach, as_json=as_json)
+
+
+def resume(
+    run: Annotated[str, typer.Argument(help="Name, unique prefix, path, or `last`.", autocompletion=complete_run)],
+    device: Device = "auto",
+    nproc: Processes = 1,
+    foreground: Foreground = False,
+    detach: Detach = False,
+    as_json: AsJson = False,
+    runs: Root = None,
+) -> None:
+    """Go on with a run from its newest checkpoint, exactly where it was.
+
+    \b
+    sslterm resume last
+    sslterm resume vae-mnist-1 --foreground
+    """
+    found = find_run(run, runs_root(runs))
+    status = read_status(found.status)
+    state = state_now(status) if status is not None else "starting"
+    if status is not None and state in ("running", "paused"):
+        raise UsageError(f"{found.name} is {state} already (pid {status.pid})", f"watch it: sslterm monitor {found.name}")
+    if state == "finished":
+        print(f"{found.name} is finished; there is nothing left to train", file=sys.stderr)
+        return
+    _launch(found, device=device, nproc=nproc, foreground=foreground, detach=detach, as_json=as_json)
+
+
+def _launch(
+    run: RunDirectory, *, device: str, nproc: int, foreground: bool, detach: bool, as_json: bool
+) -> None:
+    """Train `run` in the way that was asked for, or that fits the terminal."""
+    if detach:
+        trainer = launch.start_trainer(run, device=device, processes=nproc)
+        launch.wait_until_running(run, trainer)
+        typer.echo(f"{run.name} is training (pid {trainer.pid}); watch it: sslterm monitor {run.name}")
+        return
+    live = sys.stdout.isatty() and sys.stdin.isatty() and not foreground and not as_json
+    if not live:
+        if nproc > 1:
+            trainer = launch.start_trainer(run, device=device, processes=nproc)
+            code = launch.follow(run, trainer, as_json=as_json)
+        else:
+            code = launch.train_here(run, device=device, as_json=as_json)
+        raise typer.Exit(int(code))
+    trainer = launch.start_trainer(run, device=device, processes=nproc)
+    launch.wait_until_running(run, trainer)
+    raise typer.Exit(int(_watch(run, trainer_pid=trainer.pid)))
+
+
+def _watch(run: RunDirectory, *, trainer_pid: int) -> ExitCode:
+    """Show the live view; on leaving it, say what goes on and what came out."""
+    from sslterm.tui import watch  # imports textual
+
+    outcome = watch(run, attached=True)
+    status = read_status(run.status)
+    if status is None:
+        return ExitCode.OK
+    if outcome == "detached":
+        typer.echo(f"{run.name} goes on (pid {trainer_pid}); come back: sslterm monitor {run.name}")
+        return ExitCode.OK
+    typer.echo(launch.summary(run, find_method(launch.method_of(run)), status, run.name))
+    codes = {"stopped": ExitCode.STOPPED, "diverged": ExitCode.DIVERGED, "failed": ExitCode.FAILED}
+    return codes.get(status.state, ExitCode.OK)
