@@ -35,6 +35,8 @@ class Entry:
     capabilities: tuple[Capability, ...]
     headline: str
     """The metric to watch, as it is named in metrics.jsonl."""
+    unit: str
+    """Its unit, and what kind of number it is."""
     opens_on: tuple[str, ...]
     """Panels worth seeing first."""
     uses_labels: bool = False
@@ -53,6 +55,7 @@ _ENTRIES = (
         target="sslterm.methods.pretext.autoencoder:Autoencoder",
         capabilities=("encode", "reconstruct", "decode"),
         headline="test/mse",
+        unit="per value, held-out",
         opens_on=("reconstructions", "code-map"),
     ),
     Entry(
@@ -66,6 +69,7 @@ _ENTRIES = (
         target="sslterm.methods.joint_embedding.barlow_twins:BarlowTwins",
         capabilities=("encode",),
         headline="test/knn",
+        unit="accuracy, held-out (uses labels)",
         opens_on=("cross-correlation", "views"),
     ),
     Entry(
@@ -79,6 +83,7 @@ _ENTRIES = (
         target="sslterm.methods.latent.vae:VAE",
         capabilities=("encode", "sample", "reconstruct", "decode", "log_prob"),
         headline="test/neg_elbo_nats",
+        unit="nats (bound, held-out)",
         opens_on=("latent-plane", "reconstructions"),
     ),
     Entry(
@@ -92,6 +97,7 @@ _ENTRIES = (
         target="sslterm.methods.adversarial.dcgan:DCGAN",
         capabilities=("encode", "sample", "decode"),
         headline="discriminator/loss",
+        unit="nats",
         opens_on=("samples",),
     ),
 )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 Network = Literal["dense", "convolutional"]
@@ -108,13 +107,3 @@ def check_halvings(shape: tuple[int, int, int], halvings: int) -> None:
     _, height, width = shape
     if height % 2**halvings or width % 2**halvings:
         raise ValueError(f"a side of {height}x{width} pixels cannot be halved {halvings} times")
-
-
-def latent_grid(steps: int, *, low: float = 0.01, high: float = 0.99) -> Tensor:
-    """Points of a plane at the quantiles of the standard normal, [steps * steps, 2], row by row from the top.
-
-    Kingma & Welling 2014, App. A: coordinates are the inverse normal CDF of evenly spaced probabilities.
-    """
-    quantiles = torch.special.ndtri(torch.linspace(low, high, steps, dtype=torch.float64)).float()
-    vertical, horizontal = torch.meshgrid(quantiles.flip(0), quantiles, indexing="ij")
-    return torch.stack([horizontal, vertical], dim=-1).reshape(-1, 2)
