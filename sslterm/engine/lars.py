@@ -1,7 +1,8 @@
 """LARS: layer-wise adaptive rate scaling.
 
 You, Gitman & Ginsburg, "Large Batch Training of Convolutional Networks", 2017, arXiv:1708.03888, Alg. 1; biases and
-normalization parameters are excluded from adaptation, as in SimCLR and Barlow Twins.
+normalization parameters are excluded from adaptation, as in SimCLR and Barlow Twins. As in their code, the weight decay
+is added to the gradient before its norm is taken; the paper adds the two norms.
 """
 
 from __future__ import annotations

@@ -1,0 +1,295 @@
+"""What every method of the catalog must do; a new method is tested by being listed."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sslterm.catalog import CATALOG
+from sslterm.config.presets import needs_download, preset_names, read_preset
+from sslterm.data.source import load_source
+from sslterm.data.store import Store
+from sslterm.data.stream import BatchStream
+from sslterm.engine.build import build_method, inputs_of, method_class
+from sslterm.engine.checkpoint import list_checkpoints, open_checkpoint
+from sslterm.engine.update import Clock, Updater
+from sslterm.errors import UsageError
+from sslterm.methods.base import CAPABILITIES, Batch, LossFn, Method
+from sslterm.render import draw_panel
+from sslterm.run.layout import RunDirectory
+from sslterm.run.reader import RunReader
+from tests.conformance.ranks import STEPS, train_a_little
+from tests.conformance.shrink import METHODS, PRESETS, make_trainer, shrink
+
+METHOD_IDS = [method for method, _ in METHODS]
+every_method = pytest.mark.parametrize(("method", "preset"), METHODS, ids=METHOD_IDS)
+
+
+@pytest.mark.parametrize(("method", "preset"), PRESETS, ids=["/".join(names) for names in PRESETS])
+def test_builds_from_every_preset(method: str, preset: str) -> None:
+    experiment = shrink(method, preset)
+    built = build_method(experiment, inputs_of(experiment, load_source(experiment.data)))
+    listed = [id(parameter) for group in built.parameter_groups().values() for parameter in group]
+    assert len(listed) == len(set(listed)), "a parameter belongs to two groups"
+    assert set(listed) <= {id(parameter) for parameter in built.parameters()}
+
+
+@every_method
+def test_has_a_preset_without_download_and_names_itself_consistently(method: str, preset: str) -> None:
+    assert not needs_download(read_preset(method, preset)[0])
+    for name in preset_names(method):
+        table, header = read_preset(method, name)
+        assert (table["run"]["method"], table["run"]["preset"]) == (method, name)
+        assert f"sslterm train {method} --preset {name}" in header
+    module = CATALOG[method].target.partition(":")[0]
+    assert module.rpartition(".")[2] == method.replace("-", "_")
+
+
+@every_method
+def test_explains_itself(method: str, preset: str) -> None:
+    spec = importlib.util.find_spec(CATALOG[method].target.partition(":")[0])
+    assert spec is not None
+    assert spec.origin is not None
+    text = ast.get_docstring(ast.parse(Path(spec.origin).read_text())) or ""
+    for section in ("Idea:", "Objective:", "Departures:", "Watch for:", "Shapes:"):
+        assert f"\n{section}\n" in text, f"{method} has no section {section}"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunReader]:
+    """Every method after forty steps, with all that the trainer wrote."""
+    readers = {}
+    for method, preset in METHODS:
+        experiment = shrink(method, preset, batch=32, steps=40, log_every_images=32)
+        trainer = make_trainer(experiment, tmp_path_factory.mktemp("trained") / method)
+        trainer.prepare(None)
+        assert trainer.train() == "finished"
+        readers[method] = RunReader(trainer.scribe.run)
+        readers[method].refresh()
+    return readers
+
+
+@every_method
+def test_trains(method: str, preset: str, trained: dict[str, RunReader]) -> None:
+    series = trained[method].metrics.series
+    for name, values in series.items():
+        assert np.isfinite(values.value).all(), name
+    assert CATALOG[method].headline in series
+    if CATALOG[method].family != "implicit":  # a game has no loss to minimise
+        loss = series["main/loss"].value
+        assert loss[-8:].mean() < loss[:8].mean()
+
+
+@every_method
+def test_every_panel_can_be_drawn(method: str, preset: str, trained: dict[str, RunReader]) -> None:
+    reader = trained[method]
+    assert set(CATALOG[method].opens_on) <= set(reader.panels)
+    for name, history in reader.panels.items():
+        panel = reader.panel(name, history[-1])
+        assert np.isfinite(panel.array).all(), name
+        assert panel.caption, f"panel {name} does not say what it shows"
+        for color in (True, False):
+            cells = draw_panel(panel, 60, 20, color=color)
+            assert any(line.strip() for line in cells.plain().splitlines())
+        assert reader.panel_png(name, history[-1]).stat().st_size > 100
+
+
+@every_method
+def test_resumes_to_the_bit(method: str, preset: str, tmp_path: Path) -> None:
+    experiment = shrink(method, preset, steps=12)  # 96 images, batches of 16: an epoch ends at step 6
+    whole = make_trainer(experiment, tmp_path / "whole")
+    whole.prepare(None)
+    whole.train()
+    cut = 4 * experiment.train.batch  # as if killed right after this checkpoint, with later lines already written
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    run = RunDirectory(tmp_path / "cut")
+    for images in list_checkpoints(run):
+        if images > cut:
+            shutil.rmtree(run.checkpoint(images))
+    torch.manual_seed(999)  # a new process has another random state
+    resumed = make_trainer(experiment, run.path)
+    resumed.prepare(open_checkpoint(run, cut))
+    resumed.train()
+
+    end = experiment.train.images
+    ours, theirs = open_checkpoint(run, end), open_checkpoint(whole.scribe.run, end)
+    _assert_equal(ours.model_state(), theirs.model_state())
+    ignored = {"elapsed_seconds"}
+    states = [{k: v for k, v in c.trainer_state().items() if k not in ignored} for c in (ours, theirs)]
+    _assert_equal(*states)
+    readers = [RunReader(run), RunReader(whole.scribe.run)]
+    for reader in readers:
+        reader.refresh()
+    for name, series in readers[1].metrics.series.items():
+        if not name.startswith("speed/"):
+            assert series.value.tolist() == readers[0].metrics.series[name].value.tolist(), name
+            assert series.step.tolist() == readers[0].metrics.series[name].step.tolist(), name
+    for picture in whole.scribe.run.panels.rglob("*.npz"):
+        assert picture.read_bytes() == (run.panels / picture.relative_to(whole.scribe.run.panels)).read_bytes()
+
+
+def _assert_equal(ours: object, theirs: object, where: str = "") -> None:
+    if isinstance(ours, Tensor) and isinstance(theirs, Tensor):
+        assert torch.equal(ours, theirs), where
+    elif isinstance(ours, dict) and isinstance(theirs, dict):
+        assert ours.keys() == theirs.keys(), where
+        for key in ours:
+            _assert_equal(ours[key], theirs[key], f"{where}.{key}")
+    elif isinstance(ours, list | tuple) and isinstance(theirs, list | tuple):
+        assert len(ours) == len(theirs), where
+        for number, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            _assert_equal(one, other, f"{where}[{number}]")
+    else:
+        assert ours == theirs, where
+
+
+@every_method
+def test_micro_batches_are_equal_or_refused(method: str, preset: str) -> None:
+    cut = shrink(method, preset, micro_batches=4)
+    inputs = inputs_of(cut, load_source(cut.data))
+    if method_class(method).couples_batch:
+        with pytest.raises(UsageError, match="micro_batches"):
+            build_method(cut, inputs)
+        return
+    _assert_close(train_a_little(cut), train_a_little(shrink(method, preset)))
+
+
+def _assert_close(ours: dict[str, dict[str, Tensor]], theirs: dict[str, dict[str, Tensor]]) -> None:
+    """The same first gradients, and nearly the same state after a few steps."""
+    for group, gradient in theirs["gradients"].items():
+        scale = gradient.abs().max()
+        assert scale > 0, group
+        assert (ours["gradients"][group] - gradient).abs().max() <= 2e-5 * scale, group
+    for name, value in theirs["state"].items():
+        torch.testing.assert_close(ours["state"][name].float(), value.float(), rtol=0, atol=STEPS * 4e-3, msg=name)
+
+
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One pair of processes that takes the whole catalog through a few steps."""
+    folder = tmp_path_factory.mktemp("ranks")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*launcher, "-m", "tests.conformance.ranks", str(folder)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@every_method
+def test_two_ranks_are_one_process(method: str, preset: str, two_ranks: Path) -> None:
+    first, second = (torch.load(two_ranks / f"{method}-{rank}.pt", weights_only=True) for rank in (0, 1))
+    _assert_equal(first, second, method)  # every parameter and buffer, to the bit
+    _assert_close(first, train_a_little(shrink(method, preset)))
+
+
+class _Recorder(Updater):
+    """Notes which losses a step hands over."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, **options)  # type: ignore[arg-type]
+        self.seen: dict[str, tuple[LossFn, Batch]] = {}
+
+    def __call__(self, name: str, loss_fn: LossFn, batch: Batch) -> dict[str, Tensor]:
+        self.seen[name] = (loss_fn, batch)
+        return super().__call__(name, loss_fn, batch)
+
+
+@every_method
+def test_compiles_without_graph_breaks_or_is_marked_eager(method: str, preset: str) -> None:
+    experiment = shrink(method, preset)
+    source = load_source(experiment.data)
+    built = build_method(experiment, inputs_of(experiment, source)).train()
+    recorder = _Recorder(built, experiment, device=torch.device("cpu"), precision="float32", clock=Clock())
+    stream = BatchStream(Store(source.train, torch.device("cpu")), batch=experiment.train.batch, seed=0)
+    built.step(stream, recorder)
+    assert set(recorder.seen) == set(experiment.optim)
+    for loss_fn, batch in recorder.seen.values():
+        if getattr(loss_fn, "eager", False):
+            continue
+        torch._dynamo.reset()
+        loss, _ = torch.compile(loss_fn, backend="eager", fullgraph=True)(batch)  # a graph break is an error here
+        assert torch.isfinite(loss)
+
+
+@every_method
+def test_keeps_what_it_claims(method: str, preset: str) -> None:
+    experiment = shrink(method, preset)
+    source = load_source(experiment.data)
+    inputs = inputs_of(experiment, source)
+    built = build_method(experiment, inputs).eval()
+    has = {name for name, protocol in CAPABILITIES.items() if isinstance(built, protocol)}
+    assert has == set(CATALOG[method].capabilities)
+    images = Store(source.test, torch.device("cpu")).batch(torch.arange(6)).images
+    with torch.no_grad():
+        for name in has:
+            _CALLS[name](built, images)
+
+
+def _are_images(images: Tensor, shape: tuple[int, ...]) -> None:
+    assert images.shape == shape
+    assert images.dtype == torch.float32
+    assert images.min() >= 0
+    assert images.max() <= 1
+
+
+def _check_encode(method: Method, images: Tensor) -> None:
+    features = method.encode(images)
+    assert features.ndim == 2
+    assert len(features) == len(images)
+    assert torch.isfinite(features).all()
+    layers = method.layers(images)
+    assert all(len(layer) == len(images) for layer in layers.values())
+    assert any(torch.equal(layer.flatten(1), features) for layer in layers.values() if layer.numel() == features.numel())
+    torch.testing.assert_close(method.encode(images[:2]), features[:2], rtol=1e-4, atol=1e-5)
+
+
+def _check_sample(method: Method, images: Tensor) -> None:
+    def draw(seed: int) -> Tensor:
+        *_, final = method.sample(5, torch.Generator().manual_seed(seed))
+        return final
+
+    _are_images(draw(0), (5, *images.shape[1:]))
+    assert torch.equal(draw(0), draw(0))
+    assert not torch.equal(draw(0), draw(1))
+
+
+def _check_reconstruct(method: Method, images: Tensor) -> None:
+    _are_images(method.reconstruct(images), tuple(images.shape))
+
+
+def _check_decode(method: Method, images: Tensor) -> None:
+    assert method.latent_prior in ("normal", "none")
+    _are_images(method.decode(torch.randn(5, method.latent_dim)), (5, *images.shape[1:]))
+
+
+def _check_log_prob(method: Method, images: Tensor) -> None:
+    assert method.likelihood_kind in ("exact", "bound", "estimate")
+    assert method.likelihood_protocol
+    first, again = (method.log_prob(images, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert first.shape == (len(images),)
+    assert torch.isfinite(first).all()
+    assert torch.equal(first, again)
+
+
+_CALLS = {
+    "encode": _check_encode,
+    "sample": _check_sample,
+    "reconstruct": _check_reconstruct,
+    "decode": _check_decode,
+    "log_prob": _check_log_prob,
+}
