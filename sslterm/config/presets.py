@@ -96,3 +96,15 @@ def needs_download(table: Mapping[str, Any]) -> bool:
     """Whether a preset needs images that sslterm does not make itself."""
     data = table.get("data")
     return not (isinstance(data, Mapping) and data.get("name") in BUILT_IN)
+
+
+def default_preset(method: str) -> str:
+    """The preset that is taken where none is named: the first that needs no download.
+
+    Raises:
+        UsageError: there is no such method, or it has no preset.
+    """
+    names = preset_names(method)
+    if not names:
+        raise UsageError(f"{method} has no preset in {presets_root() / method}")
+    return names[0]

@@ -1,0 +1,182 @@
+"""The program: its commands, imported when they are called, and how errors end it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from sslterm import __version__
+from sslterm.errors import ExitCode, SsltermError, UsageError, did_you_mean
+
+EXIT_CODES = (
+    "Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 data, run or checkpoint missing or bad, 4 device, "
+    "5 diverged, 130 stopped."
+)
+
+EXAMPLES = """\b
+Examples:
+  sslterm train vae --preset digits      train, live in the terminal
+  sslterm monitor                        watch every run here
+  sslterm sample last                    a grid of samples as PNG
+  sslterm explain barlow-twins           the idea, the objective, the paper
+"""
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where a command is, and its line in `sslterm --help`."""
+
+    target: str
+    """"module:name" of a function, or of a Typer app with commands of its own."""
+    line: str
+
+
+COMMANDS: Mapping[str, Mapping[str, Command]] = {
+    "Train": {
+        "train": Command("sslterm.cli.train:train", "Train a method from a preset."),
+        "resume": Command("sslterm.cli.train:resume", "Go on with a run, exactly where it was."),
+        "pause": Command("sslterm.cli.control:pause", "Hold a training run."),
+        "continue": Command("sslterm.cli.control:continue_", "Go on after a pause."),
+        "stop": Command("sslterm.cli.control:stop", "Save a training run and end it."),
+        "checkpoint": Command("sslterm.cli.control:checkpoint", "Save a training run now."),
+    },
+    "Watch": {
+        "monitor": Command("sslterm.cli.monitor:monitor", "Watch runs live; control them."),
+        "runs": Command("sslterm.cli.runs:app", "List, show, compare, remove and pack runs."),
+        "plot": Command("sslterm.cli.plot:plot", "Draw the curves of a run."),
+    },
+    "Use": {
+        "sample": Command("sslterm.cli.use:sample", "Draw samples."),
+        "traverse": Command("sslterm.cli.use:traverse", "Walk through the latent space."),
+        "reconstruct": Command("sslterm.cli.use:reconstruct", "Images beside their reconstructions."),
+        "probe": Command("sslterm.cli.use:probe", "Measure what the features are good for."),
+    },
+    "Know": {
+        "methods": Command("sslterm.cli.methods:methods", "All methods, as the tree of their kinds."),
+        "explain": Command("sslterm.cli.methods:explain", "What a method is, and what to watch for."),
+        "presets": Command("sslterm.cli.presets:app", "List, show and copy the recipes of methods."),
+        "data": Command("sslterm.cli.data:app", "List, fetch and check data sets."),
+        "doctor": Command("sslterm.cli.doctor:doctor", "What this machine and terminal can do."),
+    },
+}
+"""Every command by section; what is listed here is imported only when it is called."""
+
+
+class LazyGroup(TyperGroup):
+    """Lists commands from `COMMANDS` without importing them, and imports the one that is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [name for section in COMMANDS.values() for name in section]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command as far as lists need it: its name and its line."""
+        command = _find(cmd_name)
+        return TyperCommand(cmd_name, help=command.line, rich_markup_mode=None) if command else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        command = _find(args[0])
+        if command is None:
+            if ctx.resilient_parsing:
+                return None, None, args[1:]
+            raise UsageError(
+                f"there is no command {args[0]!r}", did_you_mean(args[0], self.list_commands(ctx))
+            )
+        return args[0], load(args[0], command.target), args[1:]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        for title, section in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, command.line) for name, command in section.items()])
+
+
+def _find(name: str) -> Command | None:
+    return next((section[name] for section in COMMANDS.values() if name in section), None)
+
+
+def load(name: str, target: str) -> Any:
+    """Import a command and make it ready to be invoked."""
+    module, _, attribute = target.partition(":")
+    found: typer.Typer | Callable[..., None] = getattr(importlib.import_module(module), attribute)
+    if isinstance(found, typer.Typer):
+        for registered in found.registered_commands:
+            registered.epilog = EXIT_CODES
+        group = found
+    else:
+        group = typer.Typer(add_completion=False, rich_markup_mode=None)
+        group.command(name, epilog=EXIT_CODES)(found)
+    command = typer.main.get_command(group)
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    name="sslterm",
+    cls=LazyGroup,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"{EXAMPLES}\n{EXIT_CODES}",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"sslterm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Train, watch and use un- and self-supervised models from the terminal."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from sslterm.cli.output import on_a_terminal
+
+    if not on_a_terminal():
+        print(ctx.get_help())
+        return
+    from sslterm.cli.monitor import monitor
+
+    monitor()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit code. Errors that a person can act on are two lines on stderr."""
+    try:
+        code = app(arguments, prog_name="sslterm", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or ExitCode.OK)
+    except SsltermError as error:
+        return _report(error.message, error.hint, error.exit_code)
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        message = error.format_message().rstrip(".")
+        hint = f"see `{context.command_path} --help`" if context is not None else ""
+        return _report(message[:1].lower() + message[1:], hint, ExitCode.USAGE)
+    except (KeyboardInterrupt, typer.Abort):
+        return _report("stopped", "", ExitCode.STOPPED)
+    except BrokenPipeError:  # whoever read our output has gone (`| head`), and that is no error to tell about
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        return _report(f"{place}{error.strerror or error}", "", ExitCode.FAILED)
+
+
+def _report(message: str, hint: str, code: ExitCode) -> ExitCode:
+    sys.stdout.flush()
+    print(f"error: {message}" + (f"\n  {hint}" if hint else ""), file=sys.stderr, flush=True)
+    return code
