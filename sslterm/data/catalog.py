@@ -28,7 +28,7 @@ class Entry:
         side: side of its images in pixels; 0 where it is that of the files.
         sizes: the only values of `data.size` it can have; empty where images are resized to any.
         channels: 1 grey, 3 colour; 0 where it is that of the files.
-        train, test: how many images (or clips) there are, or are drawn unless asked otherwise; 0 where it depends.
+        train, test: how many images or clips there are, or are drawn unless asked otherwise; 0: it depends.
         class_names: of its labels; empty where it has none, or they are those of the folders.
         takes_path: it reads `data.path`.
         files: what must lie in the data folder for it to be read without a download.
@@ -76,12 +76,18 @@ def cache_root() -> Path:
     return Path(given).expanduser() if given else user_cache_path("sslterm", appauthor=False)
 
 
-_IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+_IDX = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 _STANDARD = "sslterm.data.standard:load"
 
 _ENTRIES = (
     Entry(
-        name="digits", target="sslterm.data.digits:load", side=8, channels=1, train=1_500, test=297, class_names=DIGITS,
+        name="digits", target="sslterm.data.digits:load", side=8, channels=1, train=1_500, test=297,
+        class_names=DIGITS,
         description="1,797 real handwritten digits of 8x8 pixels, part of scikit-learn",
         licence="CC BY 4.0", citation="Alpaydin & Kaynak 1998, UCI, doi:10.24432/C50P49",
     ),
@@ -93,7 +99,9 @@ _ENTRIES = (
     ),
     Entry(
         name="fashion-mnist", target=_STANDARD, side=28, channels=1, train=60_000, test=10_000,
-        class_names=("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"),
+        class_names=(
+            "t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot",
+        ),
         description="70,000 pictures of clothing",
         files=tuple(f"FashionMNIST/raw/{name}" for name in _IDX), download_bytes=30_900_000,
         licence="MIT", citation="Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747",
@@ -107,16 +115,20 @@ _ENTRIES = (
     ),
     Entry(
         name="cifar10", target=_STANDARD, side=32, channels=3, train=50_000, test=10_000,
-        class_names=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        class_names=(
+            "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+        ),
         description="60,000 small photographs in 10 classes",
         files=("cifar-10-batches-py",), download_bytes=170_500_000,
-        licence="not stated", citation="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
+        licence="not stated",
+        citation="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
     ),
     Entry(
         name="cifar100", target=_STANDARD, side=32, channels=3, train=50_000, test=10_000,
         description="60,000 small photographs in 100 classes",
         files=("cifar-100-python",), download_bytes=169_000_000,
-        licence="not stated", citation="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
+        licence="not stated",
+        citation="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
     ),
     Entry(
         name="svhn", target=_STANDARD, side=32, channels=3, train=73_257, test=26_032, class_names=DIGITS,
@@ -127,7 +139,7 @@ _ENTRIES = (
     Entry(
         name="stl10", target=_STANDARD, side=96, channels=3, train=105_000, test=8_000,
         class_names=("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"),
-        description="113,000 photographs, made for learning without labels: only 5,000 of the training images have one",
+        description="113,000 photographs for learning without labels: of the training images only 5,000 have one",
         files=("stl10_binary",), download_bytes=2_640_000_000,
         licence="that of ImageNet", citation="Coates, Lee & Ng 2011, AISTATS",
     ),

@@ -20,7 +20,7 @@ SPLIT_SEED = 8
 
 
 def load(config: DataConfig, progress: Progress) -> Source:
-    """1,500 train and 297 test images, both with the classes in their proportions; resized where `size` is not 8."""
+    """1,500 train and 297 test images, classes in their proportions; resized where `size` is not 8."""
     bunch = load_digits()
     ink = torch.from_numpy(bunch.images).unsqueeze(1)  # [1797, 1, 8, 8], 0..16
     images = resize((ink * (255 / 16)).round().to(torch.uint8), config.size)

@@ -22,7 +22,7 @@ class Split:
     Attributes:
         images: uint8 [N, C, H, W]; clips are [N, T, C, H, W]. May be memory-mapped.
         labels: int64 [N], -1 where unknown.
-        factors: float32 [N, F], what a procedural source drew, in the order of `Source.factor_names`; or None.
+        factors: float32 [N, F], what a procedural source drew, as `Source.factor_names` say; or None.
         masks: uint8 [N, T, H, W] of a video source: 0 is background, k is its k-th object; or None.
     """
 
@@ -95,17 +95,17 @@ def load_source(config: DataConfig, progress: Progress | None = None) -> Source:
 
 
 def _check(entry: Entry, config: DataConfig) -> None:
-    clips = isinstance(config, ClipConfig)
-    if entry.kind == "clips" and not clips:
+    if entry.kind == "clips" and not isinstance(config, ClipConfig):
         raise UsageError(
             f"data.name = {entry.name!r} is video, but [data] has no `frames` and `stride`",
             "use a preset of a video method, or a source of images: "
             + ", ".join(name for name, other in SOURCES.items() if other.kind == "images"),
         )
-    if entry.kind == "images" and clips:
+    if entry.kind == "images" and isinstance(config, ClipConfig):
         raise UsageError(
-            f"data.name = {entry.name!r} has still images, but [data] asks for clips of {config.frames} frames",
-            "sources of video: " + ", ".join(name for name, other in SOURCES.items() if other.kind == "clips"),
+            f"data.name = {entry.name!r} has still images, but [data] asks for clips of frames",
+            "sources of video: "
+            + ", ".join(name for name, other in SOURCES.items() if other.kind == "clips"),
         )
     if config.size and entry.sizes and config.size not in entry.sizes:
         raise UsageError(
@@ -113,7 +113,8 @@ def _check(entry: Entry, config: DataConfig) -> None:
         )
     if not entry.takes_path and config.path:
         raise UsageError(
-            f"data.path = {config.path!r}: {entry.name} takes no path", 'set data.name="folder" or data.path=""'
+            f"data.path = {config.path!r}: {entry.name} takes no path",
+            'set data.name="folder" or data.path=""',
         )
 
 
@@ -124,7 +125,7 @@ def seeded(*key: int) -> torch.Generator:
 
 
 def balanced_order(labels: Tensor, *key: int) -> Tensor:
-    """A seeded permutation of the rows of which every prefix has the classes in their proportions, as far as possible.
+    """A seeded permutation of which every prefix has the classes in their proportions, as far as possible.
 
     Args:
         labels: int64 [N].
@@ -145,13 +146,15 @@ def balanced_order(labels: Tensor, *key: int) -> Tensor:
 
 
 def choose(split: Split, asked: int, key: str, *seed: int) -> Split:
-    """`asked` rows of a split, drawn with the classes in their proportions and kept in order; all of them for 0.
+    """`asked` rows of a split, drawn with the classes in their proportions, in order; all of them for 0.
 
     Raises:
         UsageError: there are fewer; `key` names the setting.
     """
     if asked > len(split):
-        raise UsageError(f"{key} = {asked:,}: there are only {len(split):,}", f"set {key}=0 to take all there are")
+        raise UsageError(
+            f"{key} = {asked:,}: there are only {len(split):,}", f"set {key}=0 to take all there are"
+        )
     if asked in (0, len(split)):
         return split
     return split[balanced_order(split.labels, *seed)[:asked].sort().values]

@@ -1,4 +1,4 @@
-"""Images where they are needed: on the training device as uint8 when they fit, turned to floats a batch at a time."""
+"""Images where they are needed: uint8 on the training device when they fit, made floats a batch at a time."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Store:
 
     Where they lie (`placement`):
 
-    - "device": uint8 on the training device; a batch is one gather there. On a CPU this is where they were read to,
-      memory-mapped files included.
-    - "pinned": too large for the device; gathered in page-locked host memory and copied while the device computes.
+    - "device": uint8 on the training device; a batch is one gather there. On a CPU this is where they were
+      read to, memory-mapped files included.
+    - "pinned": too large for the device; gathered in page-locked host memory, copied while the device computes.
     - "host": too large for page-locked memory as well, so left where they were read (a memory-mapped file);
       only the batch passes through page-locked memory.
 

@@ -14,10 +14,10 @@ from sslterm.errors import UsageError
 
 
 class BatchStream(Iterator[Batch]):
-    """Epoch after epoch, each a permutation of all images, cut into batches without regard to where an epoch ends.
+    """Epoch after epoch, each a permutation of all images, cut into batches wherever an epoch ends.
 
-    The permutation of an epoch is a function of (seed, epoch) alone: the same on every device, on every rank and for
-    any number of ranks. Ranks take consecutive rows of the same batch, so that theirs, one after the other, are the batch.
+    The permutation of an epoch is a function of (seed, epoch) alone: the same on every device, on every rank and
+    for any number of ranks. Ranks take consecutive rows of a batch: theirs, one after the other, are the batch.
 
     Args:
         store: the images.
@@ -68,7 +68,7 @@ class BatchStream(Iterator[Batch]):
         return self.store.batch(index)
 
     def index(self, start: int, count: int) -> Tensor:
-        """Which images stand at positions `start`, ..., `start + count - 1` of the endless order: int64 [count]."""
+        """Which images stand at positions `start : start + count` of the endless order, int64 [count]."""
         parts = []
         while count > 0:
             epoch, offset = divmod(start, self.images_per_epoch)
