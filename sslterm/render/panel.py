@@ -1,0 +1,98 @@
+"""Any panel in terminal cells."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+
+import numpy as np
+
+from sslterm.render.bars import draw_bars
+from sslterm.render.cells import Cells, fit
+from sslterm.render.curve import Line, Plot, draw_plot
+from sslterm.render.heatmap import draw_matrix
+from sslterm.render.image import draw_images
+from sslterm.render.palette import ACCENT, GROUND, MUTED
+from sslterm.render.scatter import draw_scatter
+from sslterm.run.panels import Kind, Panel
+
+
+def plot_of(panel: Panel) -> Plot:
+    """A curve panel as a plot over the number of the point."""
+    x = np.arange(panel.array.shape[1])
+    names = [panel.labels[i] if i < len(panel.labels) else "" for i in range(len(panel.array))]
+    lines = tuple(
+        Line(name=n, x=x, y=y, hue=i) for i, (n, y) in enumerate(zip(names, panel.array, strict=True))
+    )
+    return Plot(
+        title="", lines=lines, unit=panel.y_label, x_label=panel.x_label, low=panel.low, high=panel.high
+    )
+
+
+def _draw_curve(panel: Panel, width: int, height: int, *, color: bool) -> tuple[Cells, str]:
+    return draw_plot(plot_of(panel), width, height, color=color), ""
+
+
+_DRAW: dict[Kind, Callable[..., tuple[Cells, str]]] = {
+    "images": draw_images,
+    "matrix": draw_matrix,
+    "bars": draw_bars,
+    "scatter": draw_scatter,
+    "curve": _draw_curve,
+}
+
+
+def shape_of(panel: Panel) -> str:
+    """How much a panel holds: "64 images of 16x16", "256x256", ""."""
+    shape = panel.array.shape
+    if panel.kind == "images":
+        return f"{shape[0]} image{'s' * (shape[0] != 1)} of {shape[3]}x{shape[2]}"
+    return f"{shape[0]}x{shape[1]}" if panel.kind == "matrix" else ""
+
+
+def draw_panel(
+    panel: Panel,
+    width: int,
+    height: int,
+    *,
+    color: bool,
+    when: str = "",
+    place: str = "",
+    selected: bool = False,
+) -> Cells:
+    """A panel of `width` x `height` cells: what it is, the picture, its caption.
+
+    Args:
+        when: when it was made, e.g. "step 3,100"; in the title.
+        place: where its picture lies; in the last row.
+        selected: whether the title is marked.
+    """
+    cells = Cells.blank(width, height)
+    if width < 1 or height < 1:
+        return cells
+    below = _lines_below(panel, place, width, height)
+    top = 1 if height >= 3 else 0
+    picture, note = _DRAW[panel.kind](panel, width, height - top - len(below), color=color)
+    cells.paste(picture, top, 0)
+    if top:
+        title = " · ".join(part for part in (panel.name, shape_of(panel), when, note) if part)
+        cells.put(fit(("▸ " if selected else "") + title, width), 0, 0, ACCENT if selected else GROUND)
+    for row, text in enumerate(below, height - len(below)):
+        cells.put(fit(text, width), row, 0, MUTED)
+    return cells
+
+
+def _lines_below(panel: Panel, place: str, width: int, height: int) -> list[str]:
+    """Caption, axes and place, as far as there is room for them."""
+    if height < 8:
+        return []
+    axes = ""
+    if panel.kind in ("images", "matrix", "scatter"):
+        named = (("x", panel.x_label), ("y", panel.y_label))
+        axes = " · ".join(f"{axis}: {label}" for axis, label in named if label)
+    columns = ", ".join(panel.labels) if panel.kind == "images" and panel.labels else ""
+    text = " · ".join(
+        part for part in (panel.caption, axes, f"columns: {columns}" if columns else "") if part
+    )
+    lines = textwrap.wrap(text, width)[: max(height // 8, 1)] if text else []
+    return [*lines, place] if place else lines

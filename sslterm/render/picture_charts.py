@@ -1,0 +1,229 @@
+"""Pictures made of marks on axes: curves, bars, scatter plots; drawn three times as large and reduced."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from sslterm.render.bars import bar_names, bar_range
+from sslterm.render.curve import Line, Plot, Ranges, ranges_of
+from sslterm.render.envelope import column_edges, drawable, envelope
+from sslterm.render.ink import (
+    FAINT,
+    INK,
+    PAPER,
+    RULE,
+    SMALL_SIZE,
+    TEXT_SIZE,
+    line_height,
+    shortened,
+    text_size,
+    write,
+    write_upwards,
+)
+from sslterm.render.palette import categorical, rgb
+from sslterm.render.quantity import column, linear_ticks, log_ticks, tick_labels
+from sslterm.render.scatter import class_names, points_of, spans
+from sslterm.run.panels import Panel
+
+_WIDTH: Final = 860
+_HEIGHT: Final = 420
+_FINE: Final = 3
+"""How many times larger marks are drawn before they are reduced."""
+_MOST_NAMED_BARS: Final = 48
+
+
+def plot_picture(plot: Plot, width: int = _WIDTH, height: int = _HEIGHT) -> Image.Image:
+    """Lines with axes and a legend: an area of `width` x `height` pixels and what stands around it."""
+    ranges = ranges_of(plot)
+    if ranges is None:
+        picture = Image.new("RGB", (width, height), PAPER)
+        write(picture, width / 2, height / 2, "no values", color=FAINT, anchor="mm")
+        return picture
+    area = Image.new("RGB", (width * _FINE, height * _FINE), PAPER)
+    _draw_grid(area, ranges)
+    for line in reversed(plot.lines):
+        _draw_line(area, line, ranges)
+    y_label = f"{plot.unit} (log)" if ranges.log_y else plot.unit
+    area = area.resize((width, height), Image.Resampling.LANCZOS)
+    entries = [(line.name, categorical(line.hue, dark=False)) for line in plot.lines if line.name]
+    return _with_legend(_with_axes(area, ranges, plot.x_label, y_label), entries)
+
+
+def _ticks(ranges: Ranges) -> tuple[list[tuple[float, str]], list[tuple[float, str]]]:
+    """Places as shares of the axes, from the left and from the top, with their names."""
+    (x_low, x_high), (low, high) = ranges.x, ranges.y
+    x_ticks = linear_ticks(x_low, x_high, 8)
+    if ranges.log_y:
+        values = log_ticks(10.0**low, 10.0**high, 7)
+        places = [float(np.log10(value)) for value in values]
+    else:
+        values = places = linear_ticks(low, high, 7)
+    x_places = [((tick - x_low) / (x_high - x_low)) for tick in x_ticks]
+    y_places = [(high - place) / (high - low) for place in places]
+    names = tick_labels(x_ticks), tick_labels(values, log=ranges.log_y)
+    return list(zip(x_places, names[0], strict=True)), list(zip(y_places, names[1], strict=True))
+
+
+def _draw_grid(area: Image.Image, ranges: Ranges) -> None:
+    draw = ImageDraw.Draw(area)
+    for place, _ in _ticks(ranges)[1]:
+        y = place * (area.height - 1)
+        draw.line((0, y, area.width, y), fill=(235, 236, 239), width=_FINE)
+
+
+def _draw_line(area: Image.Image, line: Line, ranges: Ranges) -> None:
+    draw = ImageDraw.Draw(area)
+    color = rgb(categorical(line.hue, dark=False))
+    (low, high), (x_low, x_high) = ranges.y, ranges.x
+    scale = (area.height - 1) / (high - low)
+    if len(line.x) > area.width // _FINE:
+        edges = column_edges(x_low, x_high, area.width // 2)
+        least, most = envelope(line.x, line.y, edges, log_y=ranges.log_y)
+        for place in np.flatnonzero(np.isfinite(least)):
+            top, bottom = (high - most[place]) * scale, (high - least[place]) * scale
+            x = 2 * int(place)
+            draw.line((x, float(top) - _FINE, x, float(bottom) + _FINE), fill=color, width=2)
+        return
+    y = drawable(np.asarray(line.y, dtype=np.float64), positive=ranges.log_y)
+    y = np.log10(y) if ranges.log_y else y
+    across = (line.x - x_low) / (x_high - x_low) * (area.width - 1)
+    known = np.isfinite(y)
+    for stretch in np.split(np.arange(len(y)), np.flatnonzero(~known)):
+        points = [(float(across[i]), float((high - y[i]) * scale)) for i in stretch if known[i]]
+        if len(points) > 1:
+            draw.line(points, fill=color, width=2 * _FINE, joint="curve")
+        if len(points) == 1 or len(y) <= 40:
+            for point in points:
+                draw.circle(point, 3 * _FINE, fill=color)
+
+
+def _with_axes(area: Image.Image, ranges: Ranges, x_label: str, y_label: str) -> Image.Image:
+    """`area` with ticks, their names and labels at the left and below."""
+    x_ticks, y_ticks = _ticks(ranges)
+    label = line_height(TEXT_SIZE) + 4
+    left = max(text_size(name, SMALL_SIZE)[0] for _, name in y_ticks) + 12 + (label if y_label else 0)
+    below = line_height(SMALL_SIZE) + 8 + (label if x_label else 0)
+    above, right = line_height(SMALL_SIZE) // 2 + 2, 24
+    picture = Image.new("RGB", (left + area.width + right, above + area.height + below), PAPER)
+    picture.paste(area, (left, above))
+    draw = ImageDraw.Draw(picture)
+    bottom = above + area.height
+    draw.line((left - 1, above, left - 1, bottom, left + area.width, bottom), fill=FAINT)
+    for place, name in x_ticks:
+        x = left + place * (area.width - 1)
+        draw.line((x, bottom, x, bottom + 4), fill=FAINT)
+        write(
+            picture,
+            x,
+            bottom + 6 + line_height(SMALL_SIZE) / 2,
+            name,
+            size=SMALL_SIZE,
+            color=FAINT,
+            anchor="mm",
+        )
+    for place, name in y_ticks:
+        y = above + place * (area.height - 1)
+        draw.line((left - 5, y, left - 1, y), fill=FAINT)
+        write(picture, left - 9, y, name, size=SMALL_SIZE, color=FAINT, anchor="rm")
+    if x_label:
+        write(picture, left + area.width / 2, picture.height - label / 2, x_label, anchor="mm")
+    if y_label:
+        write_upwards(picture, label / 2, above + area.height / 2, y_label)
+    return picture
+
+
+def _with_legend(picture: Image.Image, entries: list[tuple[str, int]]) -> Image.Image:
+    """`picture` under a legend of colours and names, in as many rows as it needs."""
+    if not entries:
+        return picture
+    places, x, row = [], 0, 0
+    for name, color in entries:
+        wide = 22 + text_size(name, SMALL_SIZE)[0] + 18
+        if x and x + wide > picture.width:
+            x, row = 0, row + 1
+        places.append((x, row, name, color))
+        x += wide
+    height = line_height(SMALL_SIZE) + 2
+    above = (row + 1) * height + 6
+    taller = Image.new("RGB", (picture.width, picture.height + above), PAPER)
+    taller.paste(picture, (0, above))
+    for x, row, name, color in places:
+        y = row * height + height / 2
+        ImageDraw.Draw(taller).rectangle((x, y - 5, x + 14, y + 5), fill=rgb(color))
+        write(taller, x + 22, y, name, size=SMALL_SIZE)
+    return taller
+
+
+def scatter_picture(panel: Panel) -> tuple[Image.Image, str]:
+    """Points in the colours of their classes, with axes and a legend."""
+    points, classes = points_of(panel)
+    side = 640 * _FINE
+    area = Image.new("RGB", (side, side), PAPER)
+    draw = ImageDraw.Draw(area)
+    (x_low, x_high), (y_low, y_high) = (_widened(span) for span in spans(points))
+    radius = (4.5 if len(points) <= 300 else 3.5 if len(points) <= 3000 else 2) * _FINE
+    across = (points[:, 0] - x_low) / (x_high - x_low) * (side - 1)
+    down = (y_high - points[:, 1]) / (y_high - y_low) * (side - 1)
+    for x, y, kind in zip(across.tolist(), down.tolist(), classes.tolist(), strict=True):
+        draw.circle((x, y), radius, fill=rgb(categorical(kind, dark=False)), outline=PAPER, width=_FINE)
+    area = area.resize((side // _FINE, side // _FINE), Image.Resampling.LANCZOS)
+    ranges = Ranges((x_low, x_high), (y_low, y_high), log_y=False)
+    picture = _with_axes(area, ranges, panel.x_label, panel.y_label)
+    entries = [(name, categorical(k, dark=False)) for k, name in class_names(panel, classes).items()]
+    return _with_legend(picture, entries), f"{len(points):,} points"
+
+
+def _widened(span: tuple[float, float]) -> tuple[float, float]:
+    margin = 0.03 * (span[1] - span[0])
+    return span[0] - margin, span[1] + margin
+
+
+def bars_picture(panel: Panel) -> tuple[Image.Image, str]:
+    """Lying bars with names and values, or standing ones where there are too many to name."""
+    return (_lying(panel) if len(panel.array) <= _MOST_NAMED_BARS else _standing(panel)), ""
+
+
+def _lying(panel: Panel) -> Image.Image:
+    names = [shortened(name, 240, SMALL_SIZE) for name in bar_names(panel)]
+    values = column([float(value) for value in panel.array])
+    left = max(text_size(name, SMALL_SIZE)[0] for name in names) + 10
+    right = max(text_size(value, SMALL_SIZE)[0] for value in values) + 12
+    step, wide = 24, 560
+    picture = Image.new("RGB", (left + wide + right, step * len(names) + (28 if panel.x_label else 0)), PAPER)
+    draw = ImageDraw.Draw(picture)
+    low, high = bar_range(panel)
+    zero = left + float(np.clip(-low / (high - low), 0, 1)) * wide
+    for row, (name, text, value) in enumerate(zip(names, values, panel.array, strict=True)):
+        middle = row * step + step / 2
+        write(picture, left - 8, middle, name, size=SMALL_SIZE, anchor="rm")
+        write(picture, picture.width, middle, text, size=SMALL_SIZE, color=FAINT, anchor="rm")
+        if np.isfinite(value):
+            end = left + float(np.clip((value - low) / (high - low), 0, 1)) * wide
+            start, stop = sorted((round(zero), round(end)))
+            color = rgb(categorical(0 if value >= 0 else 1, dark=False))
+            draw.rectangle((start, middle - 8, stop, middle + 7), fill=color)
+    draw.line((zero, 0, zero, step * len(names)), fill=RULE if low == 0 else INK)
+    if panel.x_label:
+        write(picture, left + wide / 2, picture.height - 12, panel.x_label, anchor="mm")
+    return picture
+
+
+def _standing(panel: Panel) -> Image.Image:
+    low, high = bar_range(panel)
+    each = max(_WIDTH // len(panel.array), 1)
+    width = each * min(len(panel.array), _WIDTH)
+    pooled = np.fmax.reduceat(panel.array, np.arange(0, len(panel.array), -(-len(panel.array) // _WIDTH)))
+    area = Image.new("RGB", (width, _HEIGHT), PAPER)
+    draw = ImageDraw.Draw(area)
+    zero = float(np.clip(high / (high - low), 0, 1)) * (_HEIGHT - 1)
+    for place, value in enumerate(pooled):
+        if np.isfinite(value):
+            y = float(np.clip((high - value) / (high - low), 0, 1)) * (_HEIGHT - 1)
+            color = rgb(categorical(0 if value >= 0 else 1, dark=False))
+            box = (place * each, min(y, zero), (place + 1) * each - (2 if each > 3 else 1), max(y, zero))
+            draw.rectangle(box, fill=color)
+    ranges = Ranges((0.0, float(len(panel.array))), (low, high), log_y=False)
+    return _with_axes(area, ranges, panel.x_label, panel.y_label)
