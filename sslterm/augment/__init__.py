@@ -1,0 +1,7 @@
+"""Random views of images, batched: every image has its own parameters and its own order of colour operations."""
+
+from sslterm.augment.backends import Backend, backend, why_not_native
+from sslterm.augment.table import Colour, Table
+from sslterm.augment.view import View
+
+__all__ = ["Backend", "Colour", "Table", "View", "backend", "why_not_native"]

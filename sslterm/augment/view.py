@@ -1,0 +1,86 @@
+"""Random views of images."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from sslterm.augment import backends
+from sslterm.augment.table import Table, sample
+from sslterm.config.schema import ViewConfig
+from sslterm.errors import UsageError
+
+
+class View:
+    """One kind of random view, `[augment.<name>]` of a preset.
+
+    A call is one opaque operation to torch.compile: it breaks no graph, and draws the same random numbers compiled or
+    not.
+
+    Args:
+        config: what is done, how strongly, and how often.
+    """
+
+    def __init__(self, config: ViewConfig) -> None:
+        self.config = config
+        self._key = json.dumps(asdict(config))
+
+    def __repr__(self) -> str:
+        return f"View({self.config})"
+
+    def sample(self, n: int, height: int, width: int, *, device: torch.device) -> Table:
+        """Parameters of `n` views of images of `height` x `width` pixels; the only place where chance enters.
+
+        Raises:
+            UsageError: quarter turns of images that are not square.
+        """
+        return sample(self.config, n, height, width, device=device)
+
+    @torch.no_grad()
+    def apply(self, images: Tensor, table: Table) -> Tensor:
+        """The views that `table` describes.
+
+        Args:
+            images: [B, C, H, W] float32 in [0, 1].
+            table: one row for each image, of this view's `sample`.
+
+        Returns:
+            [B, C, H, W] float32 in [0, 1], contiguous; never `images` itself.
+
+        Raises:
+            UsageError: colour operations on images of neither 1 nor 3 channels.
+        """
+        channels = images.shape[1]
+        if channels not in (1, 3) and (self.config.jitter or self.config.grey or self.config.sobel):
+            raise UsageError(
+                f"colour operations need images of 1 or 3 channels, and these have {channels}",
+                "set the view's jitter, grey and sobel to 0",
+            )
+        return backends.apply(self.config, images, table)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """A new random view of each of `images` [B, C, H, W] float32 in [0, 1]."""
+        return _random_view(images, self._key)
+
+
+@lru_cache
+def _view(key: str) -> View:
+    table = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(key).items()
+    }
+    return View(ViewConfig(**table))
+
+
+@torch.library.custom_op("sslterm::random_view", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,))
+def _random_view(images: Tensor, key: str) -> Tensor:
+    view, (n, _, height, width) = _view(key), images.shape
+    return view.apply(images, view.sample(n, height, width, device=images.device))
+
+
+@_random_view.register_fake
+def _(images: Tensor, key: str) -> Tensor:
+    return torch.empty_like(images, memory_format=torch.contiguous_format)
