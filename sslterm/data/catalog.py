@@ -92,6 +92,16 @@ _ENTRIES = (
         licence="CC BY 4.0", citation="Alpaydin & Kaynak 1998, UCI, doi:10.24432/C50P49",
     ),
     Entry(
+        name="shapes", target="sslterm.data.shapes:load", side=32, sizes=(32, 64), channels=3,
+        train=20_000, test=4_000, class_names=SHAPES,
+        description="drawn: one of ten shapes, with shape, hue, size, place, angle and background known",
+    ),
+    Entry(
+        name="patterns", target="sslterm.data.patterns:load", side=32, sizes=(32, 64), channels=3,
+        train=20_000, test=4_000, class_names=SHAPES,
+        description="drawn: four copies of one of ten shapes in changing colours, where raw pixels do badly",
+    ),
+    Entry(
         name="mnist", target=_STANDARD, side=28, channels=1, train=60_000, test=10_000, class_names=DIGITS,
         description="70,000 handwritten digits",
         files=tuple(f"MNIST/raw/{name}" for name in _IDX), download_bytes=11_600_000,
@@ -139,7 +149,7 @@ _ENTRIES = (
     Entry(
         name="stl10", target=_STANDARD, side=96, channels=3, train=105_000, test=8_000,
         class_names=("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"),
-        description="113,000 photographs for learning without labels: of the training images only 5,000 have one",
+        description="113,000 photographs; only 5,000 of the training images have a label",
         files=("stl10_binary",), download_bytes=2_640_000_000,
         licence="that of ImageNet", citation="Coates, Lee & Ng 2011, AISTATS",
     ),

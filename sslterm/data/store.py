@@ -22,7 +22,7 @@ class Store:
 
     - "device": uint8 on the training device; a batch is one gather there. On a CPU this is where they were
       read to, memory-mapped files included.
-    - "pinned": too large for the device; gathered in page-locked host memory, copied while the device computes.
+    - "pinned": too large for the device; gathered in page-locked host memory, copied while it computes.
     - "host": too large for page-locked memory as well, so left where they were read (a memory-mapped file);
       only the batch passes through page-locked memory.
 
