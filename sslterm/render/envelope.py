@@ -18,8 +18,8 @@ def envelope(
 ) -> tuple[Floats, Floats]:
     """The lowest and highest value that a line through (x, y) has in each column.
 
-    Points of a column give its minimum and maximum; between points the line is straight (in the logarithm of y
-    where `log_y`). A value that is not finite (or not positive, where `log_y`) interrupts the line.
+    Points of a column give its minimum and maximum; between points the line is straight (in the logarithm of
+    y where `log_y`). A value that is not finite (or not positive, where `log_y`) interrupts the line.
 
     Args:
         x: [N], not falling.
@@ -70,7 +70,7 @@ def drawable(y: NDArray[Any], *, positive: bool) -> NDArray[Any]:
 def _connect(
     low: Floats, high: Floats, a: NDArray[np.intp], b: NDArray[np.intp], at_a: Floats, at_b: Floats
 ) -> None:
-    """Widen the ranges by straight lines, all at once: from column a[i] at value at_a[i] to b[i] at at_b[i]."""
+    """Widen the ranges by straight lines from column a[i] at value at_a[i] to b[i] at at_b[i]."""
     if not len(a):
         return
     lengths = b - a + 1

@@ -19,9 +19,9 @@ Matrix = NDArray[Any]
 def pool(matrix: Matrix, rows: int, columns: int, *, center: float | None) -> tuple[Matrix, str]:
     """Blocks of `matrix` so that it fits `rows` x `columns`, and what a value then is ("mean of 4x4").
 
-    Around a `center`, a block shows the value farthest from it: a diagonal or a single strong entry survives, where
-    a mean would drown it. Without one, a block shows its mean. NaN are left out. Blocks are square unless the
-    matrix is long; blocks at the lower and right edge may be smaller.
+    Around a `center`, a block shows the value farthest from it: a diagonal or a single strong entry survives,
+    where a mean would drown it. Without one, a block shows its mean. NaN are left out. Blocks are square
+    unless the matrix is long; blocks at the lower and right edge may be smaller.
     """
     tall = max(-(-matrix.shape[0] // max(rows, 1)), 1)
     wide = max(-(-matrix.shape[1] // max(columns, 1)), 1)

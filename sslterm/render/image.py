@@ -57,8 +57,8 @@ def to_rgb(panel: Panel) -> NDArray[np.float64]:
 def plan(panel: Panel, width: int, height: int) -> Grid:
     """The layout for `width` x `height` pixels: all images as large as they fit, or else some of them.
 
-    A plane (`x_label` or `y_label` is set) is thinned evenly; any other grid shows its first images; columns that
-    have names, or are given by the panel, stay together as long as they fit.
+    A plane (`x_label` or `y_label` is set) is thinned evenly; any other grid shows its first images; columns
+    that have names, or are given by the panel, stay together as long as they fit.
     """
     count, _, tall, wide = panel.array.shape
     index = whole_grid(count, columns_of(panel))
@@ -85,7 +85,7 @@ def _gap(tile: int) -> int:
 
 
 def _tile(index: NDArray[np.intp], tall: int, wide: int, width: int, height: int) -> int:
-    """The largest height of a tile with which the grid fits: a multiple of the image's own, or less than it."""
+    """The largest height of a tile with which the grid fits: a multiple of the image's, or less."""
     rows, columns = index.shape
     for zoom in range(_LARGEST_ZOOM, 0, -1):
         gap = _gap(tall * zoom)
@@ -119,7 +119,7 @@ def _nth(step: int) -> str:
 
 
 def resize(images: NDArray[Any], height: int, width: int) -> NDArray[np.float64]:
-    """[N, H, W, 3] -> [N, height, width, 3]: whole pixels where it grows by whole numbers, else means of areas."""
+    """[N, H, W, 3] -> [N, height, width, 3]: repeats pixels where that fits, else means of areas."""
     images = np.asarray(images, dtype=np.float64)
     for axis, size in ((1, height), (2, width)):
         old = images.shape[axis]

@@ -1,8 +1,8 @@
 """Colours as 0xRRGGBB integers, chosen so that colour-blind people see the same differences.
 
-Maps of values exist for both grounds: a diverging map fades to the ground it stands on, dark in a terminal and
-light on paper, with the same hues (below the centre blue, above it orange to red).
-Sources: Okabe & Ito 2008 (categorical), matplotlib's viridis (sequential), ColorBrewer's RdBu (diverging on light).
+Maps of values exist for both grounds: a diverging map fades to the ground it stands on, dark in a terminal
+and light on paper, with the same hues (below the centre blue, above it orange to red).
+Sources: Okabe & Ito 2008 (categorical), matplotlib's viridis (sequential), ColorBrewer's RdBu (diverging).
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _table(anchors: tuple[int, ...], size: int) -> Colors:
 
 
 def map_colors(share: NDArray[Any], *, diverging: bool, dark: bool, levels: int = LEVELS) -> Colors:
-    """Colours of values by their `share` of the range, in [0, 1] (0.5 is a diverging map's centre); NaN is grey."""
+    """Colours of values by their `share` of the range in [0, 1] (0.5 is the centre); NaN is grey."""
     anchors = (_DIVERGING_DARK if dark else _DIVERGING_LIGHT) if diverging else _VIRIDIS
     missing = np.isnan(share)
     level = np.where(missing, 0, np.clip(share, 0, 1)) * (levels - 1)
@@ -92,8 +92,8 @@ def shares(
 ) -> tuple[NDArray[np.float64], float, float]:
     """Values as shares of their range, with the range used: (share, low, high).
 
-    Around a `center` both sides are stretched alike, so that equal distances have equal strength. NaN stays NaN;
-    an infinite value is at its end of the range.
+    Around a `center` both sides are stretched alike, so that equal distances have equal strength. NaN stays
+    NaN; an infinite value is at its end of the range.
     """
     values = np.asarray(values, dtype=np.float64)
     finite = values[np.isfinite(values)]

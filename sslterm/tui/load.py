@@ -1,0 +1,72 @@
+"""How loaded the trainer's process and device are, as the machine tells it."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import psutil
+
+from sslterm.render.quantity import memory
+from sslterm.run.status import Status
+
+
+class Load:
+    """Samples a trainer on this machine; says nothing of one elsewhere."""
+
+    def __init__(self) -> None:
+        self._process: psutil.Process | None = None
+        self._gpu: Any = None
+        self._gpu_tried = False
+
+    def text(self, status: Status | None, *, live: bool) -> str:
+        """Device, processor and memory: "cuda:0 · GPU 71 % 18.2 GB 412 W · CPU 198 % 1.1 GB"."""
+        if status is None:
+            return ""
+        parts = [status.device]
+        if live and status.host == socket.gethostname():
+            if status.device.startswith("cuda"):
+                parts.append(self._gpu_text(status.device))
+            parts.append(self._cpu_text(status.pid))
+        return " · ".join(part for part in parts if part)
+
+    def _cpu_text(self, pid: int) -> str:
+        try:
+            if self._process is None or self._process.pid != pid:
+                self._process = psutil.Process(pid)
+                self._process.cpu_percent()  # the first reading has nothing to compare with
+                return ""
+            share = self._process.cpu_percent()
+            used = self._process.memory_info().rss
+        except (psutil.Error, ValueError, OSError):
+            self._process = None
+            return ""
+        return f"CPU {share:3.0f} % {memory(used)}"
+
+    def _gpu_text(self, device: str) -> str:
+        handle = self._handle(device)
+        if handle is None:
+            return ""
+        import pynvml
+
+        try:
+            share = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu
+            used = pynvml.nvmlDeviceGetMemoryInfo(handle).used
+            watts = pynvml.nvmlDeviceGetPowerUsage(handle) / 1000
+        except pynvml.NVMLError:
+            return ""
+        return f"GPU {share:3d} % {memory(used)} {watts:.0f} W"
+
+    def _handle(self, device: str) -> Any:
+        """NVML's handle of a CUDA device; None where NVML cannot tell."""
+        if not self._gpu_tried:
+            self._gpu_tried = True
+            import pynvml
+
+            index = device.partition(":")[2].partition(" ")[0]
+            try:
+                pynvml.nvmlInit()
+                self._gpu = pynvml.nvmlDeviceGetHandleByIndex(int(index) if index.isdigit() else 0)
+            except pynvml.NVMLError:
+                self._gpu = None
+        return self._gpu

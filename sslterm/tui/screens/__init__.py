@@ -1,0 +1,1 @@
+"""Screens: which widgets are shown, what keys do, and when something is drawn anew."""

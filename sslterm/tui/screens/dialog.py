@@ -1,0 +1,139 @@
+"""Questions and lists over a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.events import Key as KeyPress
+from textual.events import Resize
+from textual.screen import ModalScreen
+
+from sslterm.render.cells import Cells, fit, text_width
+from sslterm.render.palette import ACCENT, GROUND, MUTED
+from sslterm.tui.keys import Key
+from sslterm.tui.widgets.canvas import Canvas
+
+Row = tuple[str, str]
+"""What stands at the left in the accent colour, and the text beside it."""
+
+
+class Sheet(Canvas):
+    """A framed list: a title, then rows of a key and what it does."""
+
+    def __init__(self, title: str, rows: Sequence[Row]) -> None:
+        super().__init__()
+        self.title_text = title
+        self.rows = rows
+        self.top = 0
+        """First row shown, where not all fit."""
+
+    def wanted(self, width: int, height: int) -> tuple[int, int]:
+        """Cells that the sheet takes on a screen of a size."""
+        left = max((text_width(sign) for sign, _ in self.rows), default=0)
+        widest = max([text_width(self.title_text), *(left + 2 + text_width(text) for _, text in self.rows)])
+        wide = min(widest + 4, width)
+        return wide, min(len(self._lines(wide)) + 2, height)
+
+    def _lines(self, width: int) -> list[Row]:
+        """Title and rows, wrapped to the width of the sheet."""
+        left = max((text_width(sign) for sign, _ in self.rows), default=0)
+        lines: list[Row] = [("", line) for line in wrap(self.title_text, max(width - 4, 8))]
+        lines.append(("", ""))
+        for sign, text in self.rows:
+            first, *more = wrap(text, max(width - 6 - left, 8)) or [""]
+            lines.append((sign, first))
+            lines += [("", f"{'':{left + 2}}{line}") for line in more]
+        return lines
+
+    def draw(self, width: int, height: int) -> Cells:
+        cells = Cells.blank(width, height)
+        lines, left = self._lines(width), max((text_width(sign) for sign, _ in self.rows), default=0)
+        framed = height >= 4 and width >= 12
+        room, margin = (height - 2, 2) if framed else (height, 0)
+        if not framed or room < len(lines):
+            lines = [line for line in lines if line != ("", "")]
+        self.top = max(min(self.top, len(lines) - room), 0)
+        if framed:
+            _frame(cells, MUTED if self.in_color else GROUND)
+        for row, (sign, text) in enumerate(lines[self.top : self.top + room], 1 if framed else 0):
+            column = margin
+            if sign:
+                cells.put(sign, row, column, ACCENT if self.in_color else GROUND)
+                column += left + 2
+            cells.put(fit(text, width - margin - column), row, column)
+        return cells
+
+
+def _frame(cells: Cells, tint: int) -> None:
+    across = "─" * (cells.width - 2)
+    cells.put(f"┌{across}┐", 0, 0, tint)
+    cells.put(f"└{across}┘", cells.height - 1, 0, tint)
+    for row in range(1, cells.height - 1):
+        cells.put("│", row, 0, tint)
+        cells.put("│", row, cells.width - 1, tint)
+
+
+class _Dialog(ModalScreen[str | None]):
+    CSS = "_Dialog { align: center middle; background: transparent; }"
+
+    def __init__(self, sheet: Sheet) -> None:
+        super().__init__()
+        self.sheet = sheet
+
+    def compose(self) -> ComposeResult:
+        yield self.sheet
+
+    def on_resize(self, event: Resize) -> None:
+        self.sheet.styles.width, self.sheet.styles.height = self.sheet.wanted(*event.size)
+
+
+@dataclass(frozen=True)
+class Option:
+    """An answer: the key for it, the value that comes back, and what it means."""
+
+    key: str
+    value: str
+    text: str
+
+
+class Question(_Dialog):
+    """Asks for one of several answers; None where the person thinks better of it (escape)."""
+
+    BINDINGS = [Binding("escape", "answer('')", priority=True)]  # noqa: RUF012 - as Textual declares it
+
+    def __init__(self, title: str, options: Sequence[Option]) -> None:
+        super().__init__(Sheet(title, [(option.key, option.text) for option in options]))
+        self.answers = {option.key: option.value for option in options}
+
+    def on_key(self, event: KeyPress) -> None:
+        if event.key in self.answers:
+            event.stop()
+            self.action_answer(self.answers[event.key])
+
+    def action_answer(self, value: str) -> None:
+        self.dismiss(value or None)
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+
+class KeyList(_Dialog):
+    """All keys of a screen; any key puts it away, up and down scroll."""
+
+    def __init__(self, title: str, keys: Sequence[Key]) -> None:
+        super().__init__(Sheet(title, [(key.sign, key.help) for key in keys]))
+
+    def on_key(self, event: KeyPress) -> None:
+        event.stop()
+        if event.key in ("down", "up", "pagedown", "pageup"):
+            self.sheet.top += {"down": 1, "up": -1, "pagedown": 10, "pageup": -10}[event.key]
+            self.sheet.redraw()
+        else:
+            self.dismiss(None)
+
+    def action_leave(self) -> None:
+        self.dismiss(None)

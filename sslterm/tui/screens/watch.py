@@ -1,0 +1,312 @@
+"""One run, live: its curves, its newest panel, its events, and the keys that control it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.events import Resize
+from textual.screen import Screen
+
+from sslterm.errors import DataError, SsltermError
+from sslterm.render.charts import Axis, choose_charts
+from sslterm.render.quantity import amount
+from sslterm.run.control import request
+from sslterm.run.layout import RunDirectory
+from sslterm.run.reader import RunReader
+from sslterm.tui.facts import LIVE, entry_of, result_lines
+from sslterm.tui.keys import WATCH_KEYS, bindings
+from sslterm.tui.load import Load
+from sslterm.tui.screens.dialog import KeyList, Option, Question
+from sslterm.tui.screens.watch_layout import arrange
+from sslterm.tui.widgets.charts import Charts
+from sslterm.tui.widgets.header import Header
+from sslterm.tui.widgets.keybar import KeyBar
+from sslterm.tui.widgets.log import EventLog
+from sslterm.tui.widgets.panel_view import PanelView
+
+Outcome = Literal["detached", "stop", "ended"]
+"""How a person left: the training goes on; it was asked to stop and save; it had ended by itself."""
+
+TICK_SECONDS = 0.25
+LOAD_SECONDS = 2.0
+NOTICE_SECONDS = 4.0
+
+_AXES: tuple[Axis, ...] = ("step", "images", "seconds")
+
+
+class WatchScreen(Screen[None]):
+    """Follows one run directory; acts on it only by control requests.
+
+    Args:
+        attached: this view started the trainer, so leaving it asks what becomes of the training.
+    """
+
+    BINDINGS = bindings(WATCH_KEYS)
+    CSS = """
+    WatchScreen { background: ansi_default; }
+    WatchScreen Header { width: 1fr; height: 2; }
+    WatchScreen #body { height: 1fr; background: ansi_default; }
+    WatchScreen Charts { width: 1fr; height: 1fr; }
+    WatchScreen PanelView { width: 1fr; height: 1fr; }
+    WatchScreen EventLog { width: 1fr; height: 3; }
+    WatchScreen KeyBar { width: 1fr; height: 1; }
+    """
+
+    def __init__(self, run: RunDirectory, *, attached: bool = False) -> None:
+        super().__init__()
+        self.reader = RunReader(run)
+        self.attached = attached
+        self.header, self.charts, self.panel = Header(), Charts(), PanelView()
+        self.log_view, self.key_bar = EventLog(), KeyBar(WATCH_KEYS)
+        self.body = Horizontal(self.charts, self.panel, id="body")
+        self.panel_name = ""
+        self.panel_images: int | None = None
+        """Images at which the panel shown was made; None follows the newest."""
+        self.enlarged = False
+        self.stopping = False
+        """The person left with "stop and save"; the view closes when that is done."""
+        self.asked: dict[str, str] = {}
+        """Requests that the trainer has not answered yet: id -> what was asked."""
+        self._load = Load()
+        self._load_text = ""
+        self._loaded: tuple[str, int] | None = None
+        self._acks_read = 0
+
+    def compose(self) -> ComposeResult:
+        yield self.header
+        yield self.body
+        yield self.log_view
+        yield self.key_bar
+
+    def on_mount(self) -> None:
+        self.set_interval(TICK_SECONDS, self.tick)
+        self.set_interval(LOAD_SECONDS, self.sample_load)
+        self.reader.refresh()
+        self.sample_load()
+        self.update()
+
+    def on_resize(self, event: Resize) -> None:
+        self.share_out()
+
+    # -- what is shown
+
+    @property
+    def state(self) -> str:
+        return self.reader.state
+
+    @property
+    def live(self) -> bool:
+        return self.state in LIVE
+
+    def tick(self) -> None:
+        """Look for news, a few times a second; draw what they change."""
+        if self.reader.refresh():
+            self.update()
+        else:
+            self._tell_header()  # a trainer that died tells nobody
+        if self.stopping and not self.live:
+            self.app.exit("stop")
+
+    def sample_load(self) -> None:
+        self._load_text = self._load.text(self.reader.status, live=self.live)
+        self._tell_header()
+
+    def _tell_header(self) -> None:
+        was, now = self.header.state, self.state
+        self.header.tell(self.reader.run.name, now, self.reader.status, self._load_text)
+        if was != now:
+            self._tell_log()
+
+    def _tell_log(self) -> None:
+        reader = self.reader
+        entry = entry_of(reader.config)
+        result = result_lines(reader.run.name, entry, reader.status, self.state, reader.events)
+        self.log_view.tell(reader.events, result)
+
+    def update(self) -> None:
+        """Draw everything that has changed."""
+        entry = entry_of(self.reader.config)
+        series = self.reader.metrics.series
+        self.charts.series = series
+        self.charts.charts = choose_charts(series, entry.headline if entry else "")
+        self._read_acks()
+        self._tell_header()
+        self._tell_log()
+        self._update_panel()
+        self.share_out()
+        self.charts.redraw()
+
+    def panel_names(self) -> list[str]:
+        """Panels that there are, those worth seeing first before the others."""
+        entry = entry_of(self.reader.config)
+        first = [name for name in (entry.opens_on if entry else ()) if self.reader.panels.get(name)]
+        return first + sorted(name for name, made in self.reader.panels.items() if made and name not in first)
+
+    def _update_panel(self, *, again: bool = False) -> None:
+        names = self.panel_names()
+        if not names:
+            return
+        if self.panel_name not in names:
+            self.panel_name, self.panel_images = names[0], None
+        history = self.reader.panels[self.panel_name]
+        images = history[-1] if self.panel_images is None else self.panel_images
+        if (self.panel_name, images) == self._loaded and not again:
+            return
+        try:
+            panel = self.reader.panel(self.panel_name, images)
+        except DataError as error:
+            self.panel.show(None, trouble=error.message)
+            return
+        self._loaded = (self.panel_name, images)
+        place = history.index(images) + 1 if images in history else 0
+        of = f" ({place} of {len(history)})" if images != history[-1] else ""
+        png = self.reader.panel_png(self.panel_name, images)
+        self.panel.show(panel, when=f"at {amount(images)} images{of}", place=str(png) if png.exists() else "")
+
+    def share_out(self) -> None:
+        """Give each widget its room at the present size of the screen."""
+        shape = arrange(
+            *self.size,
+            panels=bool(self.panel_names()) or not self.charts.charts,
+            charts=bool(self.charts.charts),
+            result=len(self.log_view.result),
+            only="" if not self.enlarged else "panel" if self.charts.selected is None else "charts",
+        )
+        self.header.styles.height = shape.header
+        self.log_view.styles.height, self.log_view.display = shape.log, shape.log > 0
+        self.key_bar.display = shape.keys > 0
+        self.charts.display, self.panel.display = shape.charts > 0, shape.panel > 0
+        self.charts.styles.width, self.panel.styles.width = shape.charts, shape.panel
+        self.charts.only = self.enlarged
+
+    # -- what keys do
+
+    def action_panel(self, by: int) -> None:
+        """The panel `by` places further."""
+        names = self.panel_names()
+        self.charts.selected, self.panel.selected = None, True
+        if names:
+            place = names.index(self.panel_name) if self.panel_name in names else 0
+            self.panel_name, self.panel_images = names[(place + by) % len(names)], None
+            self._update_panel()
+        self._redraw_selection()
+
+    def action_history(self, by: int) -> None:
+        """The panel as it was `by` drawings later."""
+        history = self.reader.panels.get(self.panel_name, [])
+        if not history:
+            return
+        now = history[-1] if self.panel_images is None else self.panel_images
+        place = min(
+            max((history.index(now) if now in history else len(history) - 1) + by, 0), len(history) - 1
+        )
+        self.panel_images = None if place == len(history) - 1 else history[place]
+        self._update_panel()
+
+    def action_select(self, by: int) -> None:
+        """Go through the charts, with the panel as the place before the first."""
+        count = len(self.charts.charts)
+        place = -1 if self.charts.selected is None else self.charts.selected
+        place = (place + by + 1) % (count + 1) - 1
+        self.charts.selected = None if place < 0 else place
+        self.panel.selected = place < 0
+        self._redraw_selection()
+
+    def _redraw_selection(self) -> None:
+        self.share_out()
+        self.charts.redraw()
+        self.panel.redraw()
+
+    def action_enlarge(self) -> None:
+        self.enlarged = not self.enlarged
+        self._redraw_selection()
+
+    def action_back(self) -> None:
+        if self.enlarged:
+            self.action_enlarge()
+        elif len(self.app.screen_stack) > 2:
+            self.app.pop_screen()
+
+    def action_log(self) -> None:
+        self.charts.log_y = not self.charts.log_y
+        self.charts.redraw()
+
+    def action_axis(self) -> None:
+        self.charts.axis = _AXES[(_AXES.index(self.charts.axis) + 1) % len(_AXES)]
+        self.charts.redraw()
+
+    def action_repaint(self) -> None:
+        self.refresh(layout=True)
+
+    def action_help(self) -> None:
+        self.app.push_screen(KeyList("Keys", WATCH_KEYS))
+
+    # -- what is asked of the trainer
+
+    def ask(self, do: str) -> None:
+        """Ask the trainer; say what has been asked until it answers."""
+        if not self.live:
+            self.notify_below(f"the run is {self.state}: there is no trainer to ask")
+            return
+        try:
+            self.asked[request(self.reader.run, do)] = do
+        except SsltermError as error:
+            self.notify_below(error.message)
+            return
+        self.key_bar.say(f"{do}: asked …")
+
+    def notify_below(self, text: str) -> None:
+        """Say something in place of the keys, for a few seconds."""
+        self.key_bar.say(text)
+        self.set_timer(NOTICE_SECONDS, lambda: self.key_bar.say("") if self.key_bar.notice == text else None)
+
+    def _read_acks(self) -> None:
+        events = self.reader.events
+        self._acks_read = min(self._acks_read, len(events))
+        for event in events[self._acks_read :]:
+            if event.get("kind") == "ack" and event.get("id") in self.asked:
+                do = self.asked.pop(event["id"])
+                self.notify_below(f"{do}: {event.get('outcome', 'done')}")
+        self._acks_read = len(events)
+        if self.asked and not self.live:
+            self.asked.clear()
+            self.key_bar.say("")
+
+    def action_pause(self) -> None:
+        self.ask("continue" if self.state == "paused" else "pause")
+
+    def action_checkpoint(self) -> None:
+        self.ask("checkpoint")
+
+    def action_stop(self) -> None:
+        if not self.live:
+            self.ask("stop")
+            return
+        name = self.reader.run.name
+        options = (Option("s", "stop", "save and stop"), Option("w", "", "keep training"))
+        title = f"Stop {name}? It saves first; go on later with sslterm resume {name}"
+        self.app.push_screen(Question(title, options), lambda answer: self.ask("stop") if answer else None)
+
+    def action_leave(self) -> None:
+        """Leave the view; where it started the training, ask what becomes of that."""
+        if self.stopping:
+            self.app.exit("stop")
+        elif not self.attached or not self.live:
+            self.app.exit("detached" if self.live else "ended")
+        else:
+            options = (
+                Option("d", "detached", "detach: the training goes on without this view"),
+                Option("s", "stop", "stop: save, then leave"),
+                Option("w", "", "keep watching"),
+            )
+            self.app.push_screen(Question(f"Leave {self.reader.run.name}?", options), self._left)
+
+    def _left(self, answer: str | None) -> None:
+        if answer == "detached":
+            self.app.exit("detached")
+        elif answer == "stop":
+            self.ask("stop")
+            self.stopping = True
+            self.key_bar.say("saving and stopping … (q leaves without waiting)")

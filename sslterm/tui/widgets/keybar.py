@@ -1,0 +1,44 @@
+"""The last row: keys and what they do, or what was just said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sslterm.render.cells import Cells, fit, text_width
+from sslterm.render.palette import ACCENT, MUTED, WARNING
+from sslterm.tui.keys import Key
+from sslterm.tui.widgets.canvas import Canvas
+
+
+class KeyBar(Canvas):
+    """As many keys as fit, the help always; a notice takes their place until it is taken back."""
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        super().__init__()
+        self.keys = [key for key in keys if key.label]
+        self.notice = ""
+
+    def say(self, notice: str) -> None:
+        self.notice = notice
+        self.redraw()
+
+    def draw(self, width: int, height: int) -> Cells:
+        if self.notice:
+            return Cells.line(fit(self.notice, width), width, WARNING if self.in_color else -1)
+        cells = Cells.blank(width, 1)
+        *others, last = self.keys
+        end = width - text_width(f"{last.sign} {last.label}")
+        column = 0
+        for key in others:
+            if column + text_width(f"{key.sign} {key.label}") + 2 > end:
+                break
+            column = self._put(cells, key, column) + 2
+        if column <= end:
+            self._put(cells, last, column)
+        else:
+            cells.put("?", 0, 0, ACCENT if self.in_color else -1)
+        return cells
+
+    def _put(self, cells: Cells, key: Key, column: int) -> int:
+        column = cells.put(key.sign, 0, column, ACCENT if self.in_color else -1)
+        return cells.put(f" {key.label}", 0, column, MUTED if self.in_color else -1)
