@@ -16,8 +16,8 @@ from sslterm import __version__
 from sslterm.errors import ExitCode, SsltermError, UsageError, did_you_mean
 
 EXIT_CODES = (
-    "Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 data, run or checkpoint missing or bad, 4 device, "
-    "5 diverged, 130 stopped."
+    "Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 data, run or checkpoint missing or bad, "
+    "4 device, 5 diverged, 130 stopped."
 )
 
 EXAMPLES = """\b

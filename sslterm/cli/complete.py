@@ -1,4 +1,4 @@
-"""Shell completion: methods, presets, runs, data and the keys of `--set`. It never fails, and never imports torch."""
+"""Shell completion: methods, presets, runs, data, keys of `--set`. It never fails and never imports torch."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def _finite(value: Any) -> Any:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[str] = ()) -> None:
-    """Aligned columns under a header; columns named in `right` hold numbers. Lines are cut only on a terminal."""
+    """Aligned columns under a header; those in `right` hold numbers. Lines are cut only on a terminal."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     for index, row in enumerate([header, *rows]):
         cells = [
@@ -65,7 +65,7 @@ def note(text: str) -> None:
 
 
 def color_depth() -> Literal["truecolor", "256", "none"]:
-    """The colours that stdout takes: none off a terminal, under NO_COLOR (no-color.org) and on a dumb terminal."""
+    """The colours that stdout takes: none off a terminal, under NO_COLOR and on a dumb terminal."""
     forced = bool(os.environ.get("FORCE_COLOR"))
     if os.environ.get("NO_COLOR") or not (forced or sys.stdout.isatty()):
         return "none"

@@ -1,0 +1,124 @@
+"""`sslterm pause|continue|stop|checkpoint`: ask a trainer, and wait for its answer."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Literal
+
+import typer
+
+from sslterm.cli.options import Root, RunName
+from sslterm.cli.output import note, print_json
+from sslterm.cli.run_facts import state_of
+from sslterm.errors import SsltermError
+from sslterm.run.control import request, wait_for_ack
+from sslterm.run.layout import RunDirectory, find_run, runs_root
+from sslterm.run.status import LIVE_STATES, read_status
+
+Do = Literal["pause", "continue", "stop", "checkpoint"]
+
+Wait = Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait for the trainer's answer.")]
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="{run, do, outcome, state}: the trainer's answer, and how the run stands."),
+]
+
+
+def pause(run: RunName, runs: Root = None, timeout: Wait = 60.0, as_json: AsJson = False) -> None:
+    """Hold a training run at the end of its step; it stays in memory, and `continue` goes on.
+
+    \b
+    Examples:
+      sslterm pause last
+    """
+    _ask(run, "pause", runs, timeout, as_json=as_json)
+
+
+def continue_(run: RunName, runs: Root = None, timeout: Wait = 60.0, as_json: AsJson = False) -> None:
+    """Go on with a run that was paused.
+
+    \b
+    Examples:
+      sslterm continue last
+    """
+    _ask(run, "continue", runs, timeout, as_json=as_json)
+
+
+def stop(run: RunName, runs: Root = None, timeout: Wait = 60.0, as_json: AsJson = False) -> None:
+    """Let a training run finish its step, save and end; `resume` goes on from there.
+
+    \b
+    Examples:
+      sslterm stop last
+    """
+    _ask(run, "stop", runs, timeout, as_json=as_json)
+
+
+def checkpoint(run: RunName, runs: Root = None, timeout: Wait = 60.0, as_json: AsJson = False) -> None:
+    """Let a training run save a checkpoint now, beside those it saves by itself.
+
+    \b
+    Examples:
+      sslterm checkpoint last
+    """
+    _ask(run, "checkpoint", runs, timeout, as_json=as_json)
+
+
+def _ask(name: str, do: Do, root: Root, timeout: float, *, as_json: bool) -> None:
+    run = find_run(name, runs_root(root))
+    _require_live(run, do)
+    outcome = _answer(run, do, timeout)
+    if outcome.startswith("refused"):
+        raise SsltermError(f"{run.name} {outcome}")
+    if as_json:
+        state = state_of(read_status(run.status))
+        print_json({"run": run.name, "do": do, "outcome": outcome, "state": state})
+    else:
+        typer.echo(f"{run.name}: {outcome}")
+
+
+def _require_live(run: RunDirectory, do: Do) -> None:
+    """Say plainly that nobody is there to answer, and what to do instead."""
+    status = read_status(run.status)
+    state = state_of(status)
+    if state in LIVE_STATES:
+        return
+    resume = f"sslterm resume {run.name}"
+    told = {
+        "new": ("has never been trained", resume),
+        "finished": ("is finished", f"see `sslterm runs show {run.name}`"),
+        "stopped": ("is stopped", f"go on: {resume}"),
+        "died": ("has died: its trainer is gone", f"go on from its newest checkpoint: {resume}"),
+        "failed": ("has failed", f"see `sslterm runs show {run.name}`; try again: {resume}"),
+        "diverged": ("has diverged", f"see `sslterm runs show {run.name}`"),
+    }
+    what, hint = told.get(state, (f"is {state}", resume))
+    raise SsltermError(f"cannot {do} {run.name}: it {what}", hint)
+
+
+def _answer(run: RunDirectory, do: Do, timeout: float) -> str:
+    """Put the request, and wait for the trainer to act on it; look meanwhile whether it is still there."""
+    asked = request(run, do)
+    deadline = time.monotonic() + timeout
+    patient = False
+    while True:
+        left = deadline - time.monotonic()
+        outcome = wait_for_ack(run, asked, max(min(left, 1.0), 0.0))
+        if outcome is not None:
+            return outcome
+        if state_of(read_status(run.status)) not in LIVE_STATES:
+            _withdraw(run, asked)
+            _require_live(run, do)
+        if left <= 0:
+            raise SsltermError(
+                f"{run.name} has not answered within {timeout:g} s; it will {do} when its step is done",
+                f"see how it stands: sslterm runs show {run.name}",
+            )
+        if not patient and left < timeout - 2:
+            patient = True
+            note(f"waiting for {run.name} to finish its step ...")
+
+
+def _withdraw(run: RunDirectory, asked: str) -> None:
+    """Take a request back that nobody will read, so that it does not meet the next trainer."""
+    (run.control / f"{asked}.json").unlink(missing_ok=True)

@@ -1,0 +1,72 @@
+"""What a method's file says about it, read from its source without importing it (and so without torch)."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import sslterm
+from sslterm.catalog import Entry
+
+_HEADING = re.compile(r"^([A-Z][A-Za-z ]*):$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A field of a method's `Config`: what `--set method.NAME=` takes."""
+
+    name: str
+    type: str
+    about: str
+
+
+@dataclass(frozen=True)
+class MethodText:
+    """A method's file, as far as it explains the method."""
+
+    path: Path
+    citation: str
+    """Title, authors, venue and identifier, as the file gives them."""
+    sections: Mapping[str, str]
+    """The indented parts of the module docstring by heading: "Idea", "Objective", "Departures", ..."""
+    settings: tuple[Setting, ...]
+
+
+def read_method_text(entry: Entry) -> MethodText:
+    """Read the file that the catalog names."""
+    module, _, class_name = entry.target.partition(":")
+    path = Path(sslterm.__file__).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    citation, *parts = _HEADING.split(ast.get_docstring(tree) or "")
+    sections = {title: inspect.cleandoc(body) for title, body in zip(parts[::2], parts[1::2], strict=True)}
+    return MethodText(path, citation.strip(), sections, _settings(tree, class_name))
+
+
+def _settings(tree: ast.Module, class_name: str) -> tuple[Setting, ...]:
+    """The annotated fields of `class_name.Config`, each with the text under it."""
+    method = _class(tree.body, class_name)
+    config = _class(method.body, "Config") if method else None
+    found = []
+    for field, below in zip(config.body, [*config.body[1:], None], strict=True) if config else ():
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            found.append(Setting(field.target.id, ast.unparse(field.annotation), _text(below)))
+    return tuple(found)
+
+
+def _class(body: list[ast.stmt], name: str) -> ast.ClassDef | None:
+    return next((node for node in body if isinstance(node, ast.ClassDef) and node.name == name), None)
+
+
+def _text(node: ast.stmt | None) -> str:
+    """The text of an expression statement that is nothing but a text."""
+    if (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ):
+        return inspect.cleandoc(node.value.value)
+    return ""

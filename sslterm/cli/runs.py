@@ -1,0 +1,268 @@
+"""`sslterm runs`: list, show, compare, remove and pack runs."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sslterm.cli.archive import pack
+from sslterm.cli.complete import complete_run
+from sslterm.cli.options import Root, RunName
+from sslterm.cli.output import note, on_a_terminal, print_fields, print_json, print_line, print_table
+from sslterm.cli.run_facts import age, compare, describe, headline, state_of, summarize
+from sslterm.errors import SsltermError, UsageError
+from sslterm.render.quantity import amount, duration, memory, number, whole
+from sslterm.run.layout import RunDirectory, find_run, hold, list_runs, runs_root
+from sslterm.run.status import LIVE_STATES, read_status
+
+app = typer.Typer(
+    help="List, show, compare, remove and pack runs.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+RunNames = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN", help="Names, unique prefixes, paths, or `last`.", autocompletion=complete_run
+    ),
+]
+
+
+@app.callback()
+def start(ctx: typer.Context) -> None:
+    """List, show, compare, remove and pack runs; alone it lists them."""
+    if ctx.invoked_subcommand is None:
+        show_list()
+
+
+@app.command("list")
+def show_list(
+    runs: Root = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="[{name, method, preset, state, step, images, metrics: {name: last}, path}, ...]"
+        ),
+    ] = False,
+) -> None:
+    """List the runs, newest first.
+
+    \b
+    Examples:
+      sslterm runs list
+      sslterm runs list --json
+    """
+    root = runs_root(runs)
+    found = list_runs(root)
+    if as_json:
+        print_json([summarize(run) for run in found])
+        return
+    print_runs(found)
+    if not found:
+        note(f"there is no run in {root} yet; start one: sslterm train vae --preset digits")
+
+
+def print_runs(runs: list[RunDirectory]) -> None:
+    """The table of `runs list`, on stdout."""
+    if not runs:
+        return
+    now = time.time()
+    rows = []
+    for run in runs:
+        facts, status = summarize(run), read_status(run.status)
+        done = f"{status.images / status.total_images:.0%}" if status and status.total_images else ""
+        images = amount(facts["images"]) if facts["images"] else ""
+        seen = age(now - status.heartbeat) if status else ""
+        rows.append((run.name, facts["state"], done, images, headline(facts), seen))
+    header = ("RUN", "STATE", "DONE", "IMAGES", "RESULT", "SEEN")
+    print_table(header, rows, right=("DONE", "IMAGES"))
+
+
+@app.command("show")
+def show(
+    run: RunName,
+    runs: Root = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="{name, method, preset, state, step, images, metrics, path, total_images, epoch, "
+            "images_per_second, elapsed_seconds, seconds_left, started, pid, host, device, precision, "
+            "parameters, message, checkpoints, panels, warnings, bytes, config}",
+        ),
+    ] = False,
+) -> None:
+    """Show how a run stands: progress, newest metrics, checkpoints, panels, warnings.
+
+    \b
+    Examples:
+      sslterm runs show last
+      sslterm runs show vae-digits-1 --json
+    """
+    facts = describe(find_run(run, runs_root(runs)))
+    if as_json:
+        print_json(facts)
+    else:
+        _print_run(facts)
+
+
+def _print_run(facts: dict[str, Any]) -> None:
+    total = facts["total_images"]
+    done = (
+        f"{whole(facts['images'])} of {whole(total)} images ({facts['images'] / total:.0%})" if total else ""
+    )
+    left = f", {duration(facts['seconds_left'])} left" if facts["seconds_left"] is not None else ""
+    started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(facts["started"])) if facts["started"] else ""
+    print_fields(
+        [
+            ("run", facts["name"]),
+            ("method", f"{facts['method']}, preset {facts['preset']}"),
+            ("state", facts["state"]),
+            ("message", facts["message"]),
+            ("done", f"{done}, step {whole(facts['step'])}, epoch {facts['epoch']}" if done else ""),
+            ("time", f"{duration(facts['elapsed_seconds'])}{left}" if facts["elapsed_seconds"] else ""),
+            ("rate", f"{amount(facts['images_per_second'])} images/s" if facts["images_per_second"] else ""),
+            ("on", f"{facts['device']}, {facts['precision']}, {facts['host']}" if facts["device"] else ""),
+            ("size", f"{whole(facts['parameters'])} parameters" if facts["parameters"] else ""),
+            ("started", started),
+            ("path", f"{facts['path']} ({memory(facts['bytes'])})"),
+            ("checkpoints", ", ".join(map(whole, facts["checkpoints"]))),
+            ("panels", ", ".join(f"{name} ({len(images)})" for name, images in facts["panels"].items())),
+        ]
+    )
+    if facts["metrics"]:
+        print_line()
+        print_fields([(name, number(value)) for name, value in facts["metrics"].items()])
+    for warning in facts["warnings"]:
+        print_line(f"warning at step {warning['step']}: {warning['text']}")
+
+
+@app.command("diff")
+def diff(
+    names: RunNames,
+    runs: Root = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="{runs: [name], config: {key: [value a run]}, metrics: {name: [value a run]}}"
+        ),
+    ] = False,
+) -> None:
+    """Show where runs differ: their configurations, and what came out.
+
+    \b
+    Examples:
+      sslterm runs diff vae-digits-1 vae-digits-2
+    """
+    if len(names) < 2:
+        raise UsageError("runs diff needs two runs or more")
+    root = runs_root(runs)
+    found = compare([find_run(name, root) for name in names])
+    if as_json:
+        print_json(found)
+        return
+    values = {key: [_shown(value) for value in row] for key, row in found["config"].items()}
+    values |= {name: [_shown(value) for value in row] for name, row in found["metrics"].items()}
+    if not values:
+        note("they do not differ")
+        return
+    print_table(("", *found["runs"]), [(key, *row) for key, row in values.items()])
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    return number(value) if isinstance(value, float) else str(value)
+
+
+@app.command("rm")
+def remove(
+    names: RunNames,
+    runs: Root = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="{removed: [name]}")] = False,
+) -> None:
+    """Remove runs with all they hold; asks first, and refuses while one is training.
+
+    \b
+    Examples:
+      sslterm runs rm vae-digits-1
+      sslterm runs rm vae-digits-1 vae-digits-2 --yes
+    """
+    root = runs_root(runs)
+    found = list({run.path.resolve(): run for run in (find_run(name, root) for name in names)}.values())
+    for run in found:
+        _refuse_live(run)
+    if not yes:
+        if not on_a_terminal():
+            raise UsageError(
+                "runs rm asks before it removes, and there is no terminal to ask on", "add --yes"
+            )
+        what = found[0].name if len(found) == 1 else f"{len(found)} runs"
+        for run in found:
+            print_fields([(run.name, f"{state_of(read_status(run.status))}, {run.path}")])
+        if not typer.confirm(f"Remove {what} for good?"):
+            note("nothing was removed")
+            return
+    removed = []
+    for run in found:
+        _remove(run)
+        removed.append(run.name)
+        if not as_json:
+            typer.echo(f"removed {run.name}")
+    if as_json:
+        print_json({"removed": removed})
+
+
+def _refuse_live(run: RunDirectory) -> None:
+    status = read_status(run.status)
+    if status is not None and state_of(status) in LIVE_STATES:
+        raise UsageError(
+            f"{run.name} is {state_of(status)} (pid {status.pid} on {status.host})",
+            f"stop it first: sslterm stop {run.name}",
+        )
+
+
+def _remove(run: RunDirectory) -> None:
+    """Remove a run's directory, holding its lock so that no trainer starts on it meanwhile."""
+    try:
+        with hold(run):
+            shutil.rmtree(run.path)
+    except OSError as error:
+        raise SsltermError(f"cannot remove {run.path}: {error.strerror or error}") from error
+
+
+@app.command("export")
+def export(
+    run: RunName,
+    runs: Root = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file; otherwise RUN.tar.gz here.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="{run, path, bytes, contents: [name]}")] = False,
+) -> None:
+    """Pack a run into one .tar.gz: configuration, metrics, events, panels and the newest checkpoint.
+
+    \b
+    Examples:
+      sslterm runs export last
+      sslterm runs export vae-digits-1 --out /tmp/vae.tar.gz
+    """
+    found = find_run(run, runs_root(runs))
+    path = out if out is not None else Path(f"{found.name}.tar.gz")
+    if path.is_dir():
+        path /= f"{found.name}.tar.gz"
+    contents = pack(found, path, replace=force)
+    size = path.stat().st_size
+    if as_json:
+        print_json({"run": found.name, "path": str(path), "bytes": size, "contents": contents})
+        return
+    typer.echo(str(path))
+    note(f"{memory(size)}; unpack it with: tar xzf {path.name}")
