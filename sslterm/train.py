@@ -39,7 +39,7 @@ from sslterm.engine.scribe import Report, Scribe
 from sslterm.errors import DataError, DeviceError, DivergedError, ExitCode, SsltermError
 from sslterm.render.png import write_png
 from sslterm.rows import rank
-from sslterm.run.events import append_event
+from sslterm.run.control import refuse_older
 from sslterm.run.layout import RunDirectory, hold
 from sslterm.run.status import Status
 
@@ -95,6 +95,7 @@ def _train(run: RunDirectory, experiment: Experiment, scribe: Scribe, device: to
             scribe.event("warning", text=f"{complaint}; using the one before", step=checkpoint.step if checkpoint else 0)
             print(f"warning: {complaint}; using the one before", file=sys.stderr)
         if scribe.active:
+            refuse_older(run, scribe.status.started)
             _write_meta(run, device)
         trainer = Trainer(experiment, source, scribe, controls, device=device)
         trainer.prepare(checkpoint)
