@@ -6,21 +6,26 @@ where `<images>` is the number of images trained on, so that history can be scru
 
 from __future__ import annotations
 
+import io
 import json
-import os
-import tempfile
+import lzma
 import zipfile
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sslterm.errors import DataError
+from sslterm.run.files import read_file, replace_file
 
 Kind = Literal["images", "matrix", "bars", "scatter", "curve"]
+
+MOST_BYTES = 1 << 28
+"""Larger files, and larger arrays packed into small files, are not read as panels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,41 +65,74 @@ class Panel:
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise ValueError(f"unknown kind of panel {self.kind!r}")
-        dimensions = {"images": (4,), "matrix": (2,), "bars": (1,), "scatter": (2,), "curve": (2,)}[self.kind]
-        if self.array.ndim not in dimensions:
-            raise ValueError(f"panel {self.name!r} of kind {self.kind} cannot have shape {self.array.shape}")
+        shape = self.array.shape
+        fits = {
+            "images": len(shape) == 4 and shape[1] in (1, 3),
+            "matrix": len(shape) == 2,
+            "bars": len(shape) == 1,
+            "scatter": len(shape) == 2 and shape[1] in (2, 3),
+            "curve": len(shape) == 2,
+        }
+        if not fits[self.kind]:
+            raise ValueError(f"panel {self.name!r} of kind {self.kind} cannot have shape {shape}")
 
 
 def save_panel(panel: Panel, path: Path) -> None:
-    """Write `panel` to `path` (an .npz), whole or not at all."""
-    about = {
-        "name": panel.name, "kind": panel.kind, "caption": panel.caption, "columns": panel.columns,
-        "low": panel.low, "high": panel.high, "center": panel.center,
-        "labels": list(panel.labels), "x_label": panel.x_label, "y_label": panel.y_label,
-    }  # fmt: skip
-    array = np.asarray(panel.array, dtype=np.float32)
+    """Write `panel` to `path` (an .npz), whole or not at all. Equal panels make equal files.
+
+    Raises:
+        OSError: the run directory is read-only, or the disk is full.
+    """
+    about = {field.name: getattr(panel, field.name) for field in fields(Panel) if field.name != "array"}
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        array=np.asarray(panel.array, dtype=np.float32),
+        about=np.frombuffer(json.dumps(about).encode(), np.uint8),
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=".npz")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            np.savez_compressed(file, array=array, about=np.frombuffer(json.dumps(about).encode(), np.uint8))
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    replace_file(path, content.getvalue())
 
 
 def load_panel(path: Path) -> Panel:
-    """Read a panel back. No code in the file can run: pickles are refused.
+    """Read a panel back. No code in the file can run: pickles are refused. What a later version added is
+    ignored.
 
     Raises:
-        DataError: the file is missing, damaged, or not a panel.
+        DataError: the file is missing, damaged, too large, or not a panel.
     """
+    content = read_file(path, most_bytes=MOST_BYTES)
+    if content is None:
+        raise DataError(f"cannot read the panel {path}: it is missing, or too large to be one")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            about: Mapping[str, object] = json.loads(archive["about"].tobytes().decode())
-            fields = {key: value for key, value in about.items() if key in Panel.__dataclass_fields__}
-            fields["labels"] = tuple(fields.get("labels", ()))  # type: ignore[arg-type]
-            return Panel(array=archive["array"], **fields)  # type: ignore[arg-type]
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise DataError(f"cannot read the panel {path}: {error}") from error
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            about = json.loads(_member(archive, "about").tobytes())
+            array = _member(archive, "array")
+            if array.dtype.kind not in "fiu":
+                raise ValueError(f"its array is of type {array.dtype}")
+            with np.errstate(over="ignore"):
+                return Panel(array=array.astype(np.float32), **_checked(about))
+    except (
+        ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, RuntimeError, MemoryError,
+        OverflowError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+    ) as error:  # fmt: skip
+        raise DataError(f"cannot read the panel {path}: {str(error) or type(error).__name__}") from error
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    """An array of an .npz, as long as it is not larger than a panel can be."""
+    if archive.getinfo(f"{name}.npy").file_size > MOST_BYTES:
+        raise ValueError(f"its {name} is too large")
+    array: NDArray[Any] = np.load(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
+    return array
+
+
+def _checked(about: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a panel besides its array, all of the types they should have."""
+    texts = ("name", "kind", "caption", "x_label", "y_label")
+    taken = {key: str(about[key]) for key in texts if key in about}
+    columns, labels = about.get("columns", 0), about.get("labels", [])
+    if not isinstance(columns, int) or not isinstance(labels, list):
+        raise ValueError("its description is damaged")
+    ranges = {key: None if about.get(key) is None else float(about[key]) for key in ("low", "high", "center")}
+    return {**taken, **ranges, "columns": max(0, columns), "labels": tuple(map(str, labels))}
