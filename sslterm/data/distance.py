@@ -1,8 +1,8 @@
 """Signed distances to the ten shapes: negative inside, in units of the shape's circumradius.
 
-Every shape has its centroid at the origin and its farthest point at distance 1; y points up. Formulas after Inigo
-Quilez, "2D distance functions" (https://iquilezles.org/articles/distfunctions2d); distances are exact outside and near
-the outline, which is where an antialiased edge is drawn.
+Every shape has its centroid at the origin and its farthest point at distance 1; y points up. Formulas after
+Inigo Quilez, "2D distance functions" (https://iquilezles.org/articles/distfunctions2d); distances are exact
+outside and near the outline, which is where an antialiased edge is drawn.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def heart(x: Tensor, y: Tensor) -> Tensor:
 
 def crescent(x: Tensor, y: Tensor) -> Tensor:
     """A moon, open to the right: a circle less a smaller one."""
-    scale, centre = 1.27270, -0.38590
-    inner, shift = 0.8, 0.5
+    scale, centre = 1.23941, -0.32426
+    inner, shift = 0.75, 0.6
     px, py = x * scale + centre, (y * scale).abs_()
     tip_x = (1 - inner**2 + shift**2) / (2 * shift)
     tip_y = math.sqrt(1 - tip_x**2)
@@ -111,6 +111,9 @@ DISTANCES: tuple[Distance, ...] = (
 )  # fmt: skip
 """In the order of `catalog.SHAPES`."""
 assert len(DISTANCES) == len(SHAPES)
+
+AREAS = (3.142, 2.191, 2.000, 1.299, 1.322, 2.000, 2.070, 1.181, 1.223, 1.297)
+"""Of each, in squared circumradii."""
 
 
 def distance(shape: Tensor, x: Tensor, y: Tensor) -> Tensor:

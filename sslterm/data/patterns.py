@@ -1,9 +1,11 @@
-"""`patterns`: four copies of one shape under nuisance colours, places and angles; a benchmark for representations.
+"""`patterns`: four copies of a shape under nuisance colours, places and angles, to learn representations
+on.
 
-The class is the shape. Copies make it survive any crop; colours vary so that they say nothing about it: the hue of the
-shapes is nearly opposite to that of the background, and saturation and value are narrow, so that a true HSV hue shift and
-mild jitter cover all of them (an image cannot be recognised by its colours). Raw pixels do badly, and so does an
-untrained network. Copies lie on a torus: what leaves the image on one side comes back on the other.
+The class is the shape. Copies make it survive any crop; colours vary so that they say nothing about it: the
+hue of the shapes is nearly opposite to that of the background, and saturation and value are narrow, so that
+a true HSV hue shift and mild jitter cover all of them (an image cannot be recognised by its colours). Raw
+pixels do badly, and so does an untrained network. Copies lie on a torus: what leaves the image on one side
+comes back on the other.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from sslterm.config.schema import DataConfig
 from sslterm.data.catalog import SHAPES
+from sslterm.data.distance import AREAS
 from sslterm.data.procedural import (
     TEST_IMAGES,
     TRAIN_IMAGES,
@@ -34,6 +37,7 @@ COPIES = 4
 PITCH, JITTER = 16.0, 2.0
 """Of the 2x2 grid of copies."""
 RADIUS = (5.5, 7.5)
+"""Of a shape of middling area, 1.9 squared radii; see `_EVENED`."""
 ANGLE = (-45.0, 45.0)
 """In degrees; radius and angle are drawn for every copy."""
 HUE_STEP = (0.46, 0.54)
@@ -43,6 +47,12 @@ TEXTURE = 0.15
 """Of the background, relative."""
 NOISE = 0.04
 """Standard deviation, per pixel and channel."""
+
+_EVENED = (1.9 / torch.tensor(AREAS)) ** (1 / 6)
+"""Factor on the radius of each shape, 0.92 to 1.08, so that the share of colour gives the shape away less.
+
+With it, kNN (k = 20) on raw pixels finds 41 % of the classes; without, 46 %.
+"""
 
 
 def load(config: DataConfig, progress: Progress) -> Source:
@@ -78,7 +88,7 @@ def _copies(block: Block, shape: Tensor, size: int) -> Tensor:
     corners = torch.cartesian_prod(grid, grid)  # [4, 2]
     offset = block.uniform(0, size, 1, 2)
     centres = corners + offset + block.uniform(-JITTER * scale, JITTER * scale, COPIES, 2)  # [N, 4, 2]
-    radius = block.uniform(RADIUS[0] * scale, RADIUS[1] * scale, COPIES)
+    radius = block.uniform(RADIUS[0] * scale, RADIUS[1] * scale, COPIES) * _EVENED[shape].unsqueeze(1)
     angle = block.uniform(*ANGLE, COPIES)
     offsets = pixel_centres(size) - centres.flatten(0, 1).unsqueeze(-1)  # [4N, 2, S]
     offsets = (offsets + size / 2).remainder_(size).sub_(size / 2)  # the nearest way on the torus

@@ -1,4 +1,4 @@
-"""What the drawn sources share: blocks that are functions of a seed, coverage of pixels by shapes, and colours."""
+"""What the drawn sources share: blocks drawn from a seed, coverage of pixels by shapes, and colours."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ TEST_IMAGES = 4_000
 BLOCK = 128
 """Images drawn with one generator; large enough to be fast, small enough to stay in the cache.
 
-An image is a function of (seed, split, position): how many are drawn, and how many at once, changes none of them.
+An image is a function of (seed, split, position): how many are drawn, and how many at once, changes none of
+them.
 """
 
 
@@ -88,8 +89,9 @@ def draw_split(
 def _on_all_cores(work: Callable[[int], Split], numbers: Iterable[int]) -> Iterator[Split]:
     """`work(number)` for every number, in order; each on one thread of its own.
 
-    Whole blocks in parallel, rather than the operations inside one: these are too short to be shared out, and on a
-    busy machine threads that wait for each other after every operation make it twenty times slower.
+    Whole blocks in parallel, rather than the operations inside one: these are too short to be shared out,
+    and on a busy machine threads that wait for each other after every operation make it twenty times
+    slower.
     """
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -133,7 +135,7 @@ def coverage(shape: Tensor, x: Tensor, y: Tensor, radius: Tensor) -> Tensor:
 
 
 def hsv_to_rgb(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
-    """Hue in turns (any real number), saturation and value in [0, 1], each [N, ...] -> [N, ..., 3] in [0, 1]."""
+    """Hue in turns (any real number), saturation and value in [0, 1]: [N, ...] each -> [N, ..., 3]."""
     phase = (torch.tensor([5.0, 3.0, 1.0]) + 6 * hue.unsqueeze(-1)) % 6
     drop = torch.minimum(phase, 4 - phase).clamp_(0, 1)
     return value.unsqueeze(-1) * (1 - saturation.unsqueeze(-1) * drop)

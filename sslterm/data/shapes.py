@@ -1,4 +1,4 @@
-"""`shapes`: one shape on a plain ground, every factor of variation known; for generation, traversals, completion.
+"""`shapes`: one shape on a plain ground with all its factors known; for generation, traversals, completion.
 
 An image is a function of its factors alone (`render`), which are drawn independently of one another.
 """
@@ -25,8 +25,8 @@ from sslterm.data.progress import Progress
 from sslterm.data.source import Source, Split
 
 FACTORS = ("shape", "hue", "size", "x", "y", "angle", "background")
-"""Number of the shape; hue in turns; circumradius as a share of the side; centre as a share of the side, from the
-left and from the top; degrees counter-clockwise; hue of the background in turns."""
+"""Number of the shape; hue in turns; circumradius as a share of the side; centre as a share of the side,
+from the left and from the top; degrees counter-clockwise; hue of the background in turns."""
 
 SIZE = (0.16, 0.28)
 PLACE = (0.3, 0.7)

@@ -16,8 +16,9 @@ from sslterm.errors import UsageError
 class BatchStream(Iterator[Batch]):
     """Epoch after epoch, each a permutation of all images, cut into batches wherever an epoch ends.
 
-    The permutation of an epoch is a function of (seed, epoch) alone: the same on every device, on every rank
-    and for any number of ranks. Ranks take consecutive rows: theirs, one after the other, are the batch.
+    The permutation of an epoch is a function of (seed, epoch) alone: the same on every device, on every
+    rank and for any number of ranks. Ranks take consecutive rows: theirs, one after the other, are the
+    batch.
 
     Args:
         store: the images.
