@@ -10,10 +10,12 @@ import typer
 
 from sslterm.catalog import find_method
 from sslterm.cli import launch
-from sslterm.cli.complete import complete_key, complete_method, complete_preset, complete_run
+from sslterm.cli.complete import complete_key, complete_preset, complete_source
+from sslterm.cli.options import MethodName, Root, RunName
 from sslterm.config.presets import default_preset
 from sslterm.config.read import dump
 from sslterm.config.resolve import resolve
+from sslterm.data.catalog import SOURCES
 from sslterm.errors import ExitCode, UsageError
 from sslterm.run.layout import RunDirectory, create_run, find_run, runs_root
 from sslterm.run.status import read_status, state_now
@@ -23,16 +25,18 @@ Processes = Annotated[int, typer.Option("--nproc", min=1, help="Processes, one a
 Foreground = Annotated[bool, typer.Option("--foreground", help="Train in this process, a plain line now and then.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Start the training and return at once.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
-Root = Annotated[Path | None, typer.Option("--runs", help="Where runs are kept.", envvar="SSLTERM_RUNS")]
 
 
 def train(
-    method: Annotated[str, typer.Argument(help="What to train; see `sslterm methods`.", autocompletion=complete_method)],
+    method: MethodName,
     preset: Annotated[
         str | None,
         typer.Option(help="Its recipe; without one, a preset that needs no download.", autocompletion=complete_preset),
     ] = None,
-    data: Annotated[str | None, typer.Option(help="Another data set, by name, or a folder of images.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Another data set, by name, or a folder of images.", autocompletion=complete_source),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file laid over the preset.")] = None,
     set_: Annotated[
         list[str] | None,
@@ -51,13 +55,14 @@ def train(
     """Train a method from a preset, live in the terminal; it goes on when the terminal closes.
 
     \b
-    sslterm train vae --preset digits
-    sslterm train barlow-twins --preset patterns --set optim.main.lr=3e-3
-    sslterm train dcgan --data ~/pictures --detach
+    Examples:
+      sslterm train vae --preset digits
+      sslterm train barlow-twins --preset patterns --set optim.main.lr=3e-3
+      sslterm train dcgan --data ~/pictures --detach
     """
     entry = find_method(method)
     chosen = preset or default_preset(entry.name)
-    experiment = resolve(entry.name, chosen, config=config, overrides=set_ or [], data=data, seed=seed)
+    experiment = resolve(entry.name, chosen, config=config, overrides=set_ or [], data=data, seed=seed, sources=SOURCES)
     text = dump(experiment)
     if dry_run:
         typer.echo(text, nl=False)
@@ -70,7 +75,7 @@ def train(
 
 
 def resume(
-    run: Annotated[str, typer.Argument(help="Name, unique prefix, path, or `last`.", autocompletion=complete_run)],
+    run: RunName,
     device: Device = "auto",
     nproc: Processes = 1,
     foreground: Foreground = False,
@@ -81,8 +86,9 @@ def resume(
     """Go on with a run from its newest checkpoint, exactly where it was.
 
     \b
-    sslterm resume last
-    sslterm resume vae-mnist-1 --foreground
+    Examples:
+      sslterm resume last
+      sslterm resume vae-mnist-1 --foreground
     """
     found = find_run(run, runs_root(runs))
     status = read_status(found.status)

@@ -20,7 +20,7 @@ State = Literal["starting", "running", "paused", "finished", "stopped", "failed"
 LIVE_STATES = ("starting", "running", "paused")
 """States of a trainer that is at work."""
 
-STALE_SECONDS = 15.0
+STALE_SECONDS = 3.0
 """A trainer on this host that has not been heard of for longer is looked for by its pid."""
 
 STALE_ELSEWHERE_SECONDS = 120.0

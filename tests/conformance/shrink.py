@@ -21,7 +21,7 @@ from sslterm.run.layout import RunDirectory
 from sslterm.run.status import Status
 
 PRESETS = [(method, preset) for method in CATALOG for preset in preset_names(method)]
-METHODS = [(method, preset_names(method)[0]) for method in CATALOG]
+METHODS = [(method, preset_names(method)[0]) for method in CATALOG if preset_names(method)]
 """Every method with the preset that a newcomer gets."""
 
 GREY = {"digits", "mnist", "fashion-mnist", "kmnist"}
