@@ -99,8 +99,7 @@ _ENTRIES = (
     Entry(
         name="patterns", target="sslterm.data.patterns:load", side=32, sizes=(32, 64), channels=3,
         train=20_000, test=4_000, class_names=SHAPES,
-        description="drawn: four copies of one of ten shapes in changing colours, where raw pixels do
-        badly",
+        description="drawn: four copies of one of ten shapes in changing colours, where raw pixels do badly",
     ),
     Entry(
         name="mnist", target=_STANDARD, side=28, channels=1, train=60_000, test=10_000, class_names=DIGITS,

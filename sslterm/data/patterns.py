@@ -1,5 +1,4 @@
-"""`patterns`: four copies of a shape under nuisance colours, places and angles, to learn representations
-on.
+"""`patterns`: four copies of a shape under nuisance colours, places and angles, for representations.
 
 The class is the shape. Copies make it survive any crop; colours vary so that they say nothing about it: the
 hue of the shapes is nearly opposite to that of the background, and saturation and value are narrow, so that

@@ -109,8 +109,7 @@ def _check(entry: Entry, config: DataConfig) -> None:
         )
     if config.size and entry.sizes and config.size not in entry.sizes:
         raise UsageError(
-            f"data.size = {config.size}: {entry.name} is made at {' or '.join(map(str, entry.sizes))}
-            pixels"
+            f"data.size = {config.size}: {entry.name} is made at {' or '.join(map(str, entry.sizes))} pixels"
         )
     if not entry.takes_path and config.path:
         raise UsageError(
