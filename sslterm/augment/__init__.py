@@ -1,4 +1,4 @@
-"""Random views of images, batched: every image has its own parameters and its own order of colour operations."""
+"""Random views of images: each with its own parameters and its own order of colour operations."""
 
 from sslterm.augment.backends import Backend, backend, why_not_native
 from sslterm.augment.table import Colour, Table

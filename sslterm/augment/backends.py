@@ -1,7 +1,8 @@
 """Which code makes the views of images on the CPU: "native" (compiled C++) or "eager" (plain PyTorch).
 
-Both make the same views to 1e-5, but not to the bit; so a run that has to be repeated exactly has to stay with one.
-The environment variable SSLTERM_AUGMENT asks for one; without it, native is taken where it can be had.
+Both make the same views to 1e-5, but not to the bit; so a run that has to be repeated exactly has to stay
+with one. The environment variable SSLTERM_AUGMENT asks for one; without it, native is taken where it can be
+had.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SWITCH = "SSLTERM_AUGMENT"
 
 
 def backend() -> Backend:
-    """The backend for images on the CPU, compiling the native one where need be (a few seconds, once a machine).
+    """The backend for images on the CPU; compiles the native one if need be (once, a few seconds).
 
     Raises:
         UsageError: SSLTERM_AUGMENT names no backend, or asks for the native one and it cannot be had.

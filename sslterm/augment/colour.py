@@ -1,7 +1,7 @@
-"""Colour operations with one factor per image, equal to torchvision's `adjust_*` functionals given that factor.
+"""Colour operations with one factor per image, equal to torchvision's functionals given that factor.
 
-Images are [B, 3, H, W] or [B, 1, H, W] float32 in [0, 1], factors [B]; every function returns a new tensor of the same
-shape in [0, 1]. As in torchvision, saturation, hue and grey leave one-channel images as they are.
+Images are [B, 3, H, W] or [B, 1, H, W] float32 in [0, 1], factors [B]; every function returns a new tensor of
+the same shape in [0, 1]. As in torchvision, saturation, hue and grey leave one-channel images as they are.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
 def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
     """Hue shifted in HSV space, which keeps saturation and value, by `turns` [B] of the colour circle.
 
-    A channel is V - C * clamp(2 - 6 * d, 0, 1), where C = S * V is the chroma and d the distance, in turns, from the
-    image's hue to the one where that channel is lowest: 1/2 for red, 5/6 for green, 1/6 for blue.
+    A channel is V - C * clamp(2 - 6 * d, 0, 1), where C = S * V is the chroma and d the distance, in turns,
+    from the image's hue to the one where that channel is lowest: 1/2 for red, 5/6 for green, 1/6 for blue.
     """
     if images.shape[1] == 1:
         return images.clone()
@@ -57,9 +57,9 @@ def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
 def _hue(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Value, chroma and hue in turns, [B, H, W] each.
 
-    Arithmetic with signs stands in for the choice of a sextant, since selections are slow on a CPU: sort the channels
-    and let `start` be the hue, to a sign, where the middle one equals the lowest (Hocevar 2013, "Fast branchless RGB
-    to HSV conversion").
+    Arithmetic with signs stands in for the choice of a sextant, since selections are slow on a CPU: sort the
+    channels and let `start` be the hue, to a sign, where the middle one equals the lowest (Hocevar 2013,
+    "Fast branchless RGB to HSV conversion").
     """
     red, green, blue = images.unbind(1)
     higher, lower = torch.maximum(green, blue), torch.minimum(green, blue)

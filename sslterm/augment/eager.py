@@ -1,7 +1,8 @@
 """Views in plain PyTorch: the reference, and what runs where nothing faster does.
 
-On a CPU every operation runs on the images that it is meant for (a subset by index). Elsewhere finding them would make
-the host wait for the device, so that operations run on all images and a mask decides. Both give the same images.
+On a CPU every operation runs on the images that it is meant for (a subset by index). Elsewhere finding them
+would make the host wait for the device, so that operations run on all images and a mask decides. Both give
+the same images.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Operation = Callable[..., Tensor]
 """(images [M, C, H, W], parameters [M, ...], ...) -> images, image by image."""
 
 _PORTION_VALUES = 1 << 20
-"""Numbers in a portion of the batch on a CPU: enough to keep it busy, few enough for its intermediate results."""
+"""Numbers in a portion of the batch on a CPU; larger intermediate results leave the caches."""
 
 _PARTS: dict[Colour, Operation] = {
     Colour.BRIGHTNESS: colour.adjust_brightness,
@@ -30,11 +31,11 @@ _PARTS: dict[Colour, Operation] = {
 
 
 def apply(config: ViewConfig, images: Tensor, table: Table) -> Tensor:
-    """The views of `images` [B, C, H, W] that `table` describes; operations that `config` turns off are skipped."""
+    """The views of `images` [B, C, H, W] that `table` describes; what `config` turns off is skipped."""
     if images.device.type != "cpu":
         return _apply(config, images, table, _masked)
     views = torch.empty_like(images, memory_format=torch.contiguous_format)
-    portion = max(1, _PORTION_VALUES // max(1, images[0].numel()))
+    portion = max(1, _PORTION_VALUES // max(1, images.shape[1:].numel()))
     for start in range(0, len(images), portion):
         cut = slice(start, start + portion)
         views[cut] = _apply(config, images[cut], table[cut], _indexed)
@@ -57,7 +58,7 @@ def _indexed(images: Tensor, chosen: Tensor, operation: Operation, *parameters: 
 
 
 def _apply(config: ViewConfig, images: Tensor, table: Table, where: Operation) -> Tensor:
-    """The operations in the order of `ViewConfig`'s fields. `where(images, chosen, operation, ...)` picks images."""
+    """The operations in the order of `ViewConfig`'s fields; `where` applies one to the chosen images."""
     images = geometry.crop_and_flip(images, table.box, table.flip)
     if config.rotate:
         images = where(images, table.turns > 0, geometry.quarter_turns, table.turns)

@@ -1,7 +1,7 @@
-"""Operations on neighbourhoods and places: blur, Sobel edges, holes, noise. Images are [B, C, H, W] float32 in [0, 1].
+"""Blur, Sobel edges, holes and noise; images are [B, C, H, W] float32 in [0, 1].
 
-None uses convolution kernels of a library: a blur with its own width for every image is a sum of shifted images, which
-has full float32 precision on every device, whatever the machine's setting for convolutions.
+None uses convolution kernels of a library: a blur with its own width for every image is a sum of shifted
+images, which has full float32 precision on every device, whatever the machine's setting for convolutions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ GREY = 0.5
 
 
 def blur_radius(largest_sigma: float, height: int, width: int) -> int:
-    """Pixels that a Gaussian kernel reaches to either side: three standard deviations, and less than the image."""
+    """Reach of a Gaussian kernel in pixels: three standard deviations, and less than the image."""
     return min(math.ceil(3 * largest_sigma), min(height, width) - 1)
 
 
@@ -70,16 +70,16 @@ def cut_holes(images: Tensor, hole: Tensor) -> Tensor:
 
 def add_noise(images: Tensor, std: Tensor, seed: Tensor) -> Tensor:
     """Gaussian noise of `std` [B], a function of `seed` [B] int64 in [0, 2^48) alone; cut to [0, 1]."""
-    places = images[0].numel()
+    places = images.shape[1:].numel()
     normal = standard_normal(seed, places).view_as(images)
     return (images + std[:, None, None, None] * normal).clamp_(0, 1)
 
 
 def standard_normal(seed: Tensor, n: int) -> Tensor:
-    """[B, n] standard normal numbers, row by row a function of `seed` [B] int64 in [0, 2^48), by Box and Muller.
+    """[B, n] standard normal numbers, a function of `seed` [B] int64 in [0, 2^48), by Box and Muller.
 
-    A counter is hashed with either half of the seed, so that every device and backend finds the same numbers, and no
-    generator's state is involved.
+    A counter is hashed with either half of the seed, so that every device and backend finds the same numbers,
+    and no generator's state is involved.
     """
     counter = torch.arange((n + 1) // 2, device=seed.device)
     low, high = (seed & 0xFFFFFF)[:, None], (seed >> 24)[:, None]

@@ -1,9 +1,9 @@
 """Where each pixel of a view comes from: crop and resize, mirror, quarter turns.
 
-The crop is bilinear. A crop is never larger than its image, so resizing it back only ever enlarges, where torchvision's
-antialiased and plain interpolation are the same; both are matched. Rows, not pixels, are gathered: first whole rows of
-the image, then, transposed, whole columns. Unlike a product with banded matrices this has full float32 precision
-whatever the machine's setting for matrix products, and it is faster.
+The crop is bilinear. A crop is never larger than its image, so resizing it back only ever enlarges, where
+torchvision's antialiased and plain interpolation are the same; both are matched. Rows, not pixels, are
+gathered: first whole rows of the image, then, transposed, whole columns. Unlike a product with banded
+matrices this has full float32 precision whatever the machine's setting for matrix products, and it is faster.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _interpolate_rows(images: Tensor, target: Tensor, start: Tensor, length: Ten
 
 
 def quarter_turns(images: Tensor, turns: Tensor) -> Tensor:
-    """Square [B, C, S, S], each turned counter-clockwise by `turns` [B] int64 quarters, without interpolation."""
+    """Square [B, C, S, S], each turned counter-clockwise by `turns` [B] int64 quarters."""
     by = turns[:, None, None, None]
     half = torch.where(by >= 2, images.flip(2, 3), images)
     return torch.where(by % 2 == 1, half.transpose(2, 3).flip(2), half)

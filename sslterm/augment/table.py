@@ -1,9 +1,9 @@
 """The parameters of a batch of views: drawn once, apart from the images, and then only applied.
 
-Every image has its own parameters and its own order of colour operations. The uniform numbers behind a table are drawn
-for the whole batch and cut to the rows at hand, so that a view does not depend on how a batch is cut over ranks and
-micro-batches. An operation that is off has a neutral value: the whole image as its crop, no turn, factors of 1, a
-blur of 0 pixels, an empty hole, no noise.
+Every image has its own parameters and its own order of colour operations. The uniform numbers behind a table
+are drawn for the whole batch and cut to the rows at hand, so that a view does not depend on how a batch is
+cut over ranks and micro-batches. An operation that is off has a neutral value: the whole image as its crop,
+no turn, factors of 1, a blur of 0 pixels, an empty hole, no noise.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Table:
     order: Tensor
     """[B, 4] int64: a permutation of `Colour`; the part in column 0 comes first."""
     factors: Tensor
-    """[B, 4] float32 by `Colour`: brightness, contrast, saturation (1 is neutral), hue shift in turns (0 is)."""
+    """[B, 4] float32 by `Colour`; neutral are 1, 1, 1 and 0 (the hue shift is in turns)."""
     grey: Tensor
     """[B] bool."""
     sigma: Tensor
@@ -120,7 +120,7 @@ class Draw(IntEnum):
 
 
 def sample(config: ViewConfig, n: int, height: int, width: int, *, device: torch.device) -> Table:
-    """Draw the parameters of `n` views of images of `height` x `width` pixels, without waiting for the device.
+    """Draw the parameters of `n` views of `height` x `width` pixels, without waiting for the device.
 
     Raises:
         UsageError: quarter turns of images that are not square.
@@ -166,7 +166,7 @@ def whole_image(config: ViewConfig) -> bool:
 
 
 def _crop_boxes(config: ViewConfig, u: Tensor, height: int, width: int) -> Tensor:
-    """[B, 4]. torchvision's RandomResizedCrop: the first of ten boxes that fits, else the largest central one."""
+    """[B, 4], as torchvision's RandomResizedCrop: the first of ten that fits, else a central one."""
     if whole_image(config):
         return _whole_boxes(len(u), height, width, u.device)
     area = height * width * _between(u[:, Draw.AREA : Draw.AREA + TRIES], *config.crop)
@@ -209,7 +209,7 @@ def _factors(config: ViewConfig, u: Tensor) -> Tensor:
 
 
 def _holes(config: ViewConfig, u: Tensor, height: int, width: int) -> Tensor:
-    """[B, 4]. A square around any pixel, clipped at the border (DeVries & Taylor 2017, arXiv:1708.04552, §3.1)."""
+    """[B, 4]. A square around any pixel, clipped at the border (DeVries & Taylor, arXiv:1708.04552)."""
     side = round(config.cutout_size * min(height, width))
     top = _integers(u[:, Draw.HOLE_TOP], height) - side // 2
     left = _integers(u[:, Draw.HOLE_LEFT], width) - side // 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,8 +19,8 @@ from sslterm.errors import UsageError
 class View:
     """One kind of random view, `[augment.<name>]` of a preset.
 
-    A call is one opaque operation to torch.compile: it breaks no graph, and draws the same random numbers compiled or
-    not.
+    A call is one opaque operation to torch.compile: it breaks no graph, and draws the same random numbers
+    compiled or not.
 
     Args:
         config: what is done, how strongly, and how often.
@@ -27,7 +28,7 @@ class View:
 
     def __init__(self, config: ViewConfig) -> None:
         self.config = config
-        self._key = json.dumps(asdict(config))
+        self._key = json.dumps(asdict(config))  # what an operation of torch can be told
 
     def __repr__(self) -> str:
         return f"View({self.config})"
@@ -64,14 +65,14 @@ class View:
 
     def __call__(self, images: Tensor) -> Tensor:
         """A new random view of each of `images` [B, C, H, W] float32 in [0, 1]."""
-        return _random_view(images, self._key)
+        view: Tensor = _random_view(images.detach(), self._key)
+        return view
 
 
 @lru_cache
 def _view(key: str) -> View:
-    table = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(key).items()
-    }
+    fields = json.loads(key).items()
+    table: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in fields}
     return View(ViewConfig(**table))
 
 
