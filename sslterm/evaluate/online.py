@@ -1,0 +1,91 @@
+"""Quick held-out numbers while a method trains, by what it can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from sslterm.data.store import Store
+from sslterm.evaluate.features import (
+    batches,
+    choose,
+    device_of,
+    encode,
+    evaluating,
+    own_randomness,
+    pixels,
+    rankme,
+    relative_std,
+)
+from sslterm.evaluate.knn import knn_accuracy
+from sslterm.evaluate.likelihood import NAMES, log_probs
+from sslterm.methods.base import Encodes, Likelihood, Method, Reconstructs
+
+GALLERY = 10_000
+"""Most training images that vote in the online kNN."""
+QUERIES = 2_000
+"""Most held-out images of an online number."""
+USES_LABELS = frozenset({"test/knn"})
+"""The metrics that look at labels; no method does, where the catalog does not say so."""
+
+
+def online_metrics(method: Method, train: Store, test: Store, *, seed: int) -> Iterator[tuple[str, float]]:
+    """(name, value) of quick numbers on up to 2,000 held-out images, always the same ones for a seed.
+
+    - Encodes: `test/rankme` (effective rank), `test/relative_std` (of the normalised embedding, over
+      1/sqrt(D)), and, where both splits have labels, `test/knn` (accuracy; uses labels)
+    - Likelihood: `test/nll_nats` (exact), `test/neg_elbo_nats` (bound) or `test/nll_estimate_nats`
+    - Reconstructs: `test/mse`
+
+    A function of the method's weights and the seed; the random state and every module's mode stay as they
+    were.
+    """
+    index = choose(len(test), QUERIES, seed=seed)
+    if isinstance(method, Encodes):
+        with own_randomness(device_of(method), seed):
+            numbers = _encoder_metrics(method, train, test, index, seed)
+        yield from numbers.items()
+    if isinstance(method, Likelihood):
+        nats = -log_probs(method, test, index, seed=seed)
+        yield f"test/{NAMES[method.likelihood_kind]}", float(nats.mean())
+    if isinstance(method, Reconstructs):
+        with own_randomness(device_of(method), seed):
+            error = reconstruction_error(method, test, index)
+        yield "test/mse", error
+
+
+def _encoder_metrics(
+    method: Encodes, train: Store, test: Store, index: Tensor, seed: int
+) -> dict[str, float]:
+    queries = encode(method, test, index)
+    numbers = {"test/rankme": rankme(queries.values), "test/relative_std": relative_std(queries.values)}
+    voters = _voters(train, seed)
+    if len(voters) and bool((queries.labels >= 0).any()):
+        numbers["test/knn"] = knn_accuracy(encode(method, train, voters), queries)
+    return numbers
+
+
+def raw_pixel_metrics(train: Store, test: Store, *, seed: int) -> Iterator[tuple[str, float]]:
+    """`test/knn_pixels`: what `test/knn` is for raw pixels; it never changes, so take it once."""
+    queries, voters = pixels(test, choose(len(test), QUERIES, seed=seed)), _voters(train, seed)
+    if len(voters) and bool((queries.labels >= 0).any()):
+        yield "test/knn_pixels", knn_accuracy(pixels(train, voters), queries)
+
+
+def _voters(train: Store, seed: int) -> Tensor:
+    """Up to 10,000 labelled training images."""
+    labelled = (train.labels.cpu() >= 0).nonzero().squeeze(1)
+    return labelled[choose(len(labelled), GALLERY, seed=seed)]
+
+
+def reconstruction_error(method: Reconstructs, store: Store, index: Tensor | None = None) -> float:
+    """Mean squared error per number of the image; images are in [0, 1]."""
+    assert isinstance(method, nn.Module)
+    total, count = 0.0, 0
+    with evaluating(method):
+        for batch in batches(store, index):
+            difference = method.reconstruct(batch.images) - batch.images
+            total += float(difference.double().square().sum())
+            count += difference.numel()
+    return total / count

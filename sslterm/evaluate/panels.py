@@ -1,0 +1,149 @@
+"""Panels that follow from what a method can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sslterm.data.batch import Batch
+from sslterm.evaluate.features import (
+    device_of,
+    double,
+    evaluating,
+    own_randomness,
+    rankme,
+    singular_values,
+)
+from sslterm.evaluate.fidelity import draw_samples
+from sslterm.evaluate.latent import latent_plane
+from sslterm.methods.base import Encodes, Latent, Method, Reconstructs, Samples
+from sslterm.run.panels import Panel
+
+SAMPLES = 64
+PAIRS = 32
+
+
+def capability_panels(method: Method, batch: Batch, *, seed: int) -> Iterator[Panel]:
+    """Samples, reconstructions, the latent plane, the embedding's map and spectrum: those that apply.
+
+    Args:
+        batch: held-out images, the same every time; a map of hundreds says more than one of dozens.
+        seed: of whatever is drawn, so that a history of panels shows the same noise. The random state
+            outside stays as it was.
+    """
+    drawings: list[Callable[[], Panel]] = []
+    if isinstance(method, Samples):
+        drawings.append(partial(samples_panel, method, SAMPLES, seed=seed))
+    if isinstance(method, Reconstructs):
+        drawings.append(partial(reconstructions_panel, method, batch.images[:PAIRS]))
+    if isinstance(method, Latent) and method.latent_dim == 2:
+        drawings.append(partial(latent_plane, method, batch.images))
+    if isinstance(method, Encodes):
+        drawings.append(partial(embedding_map, method, batch))
+        drawings.append(partial(spectrum, method, batch.images))
+    for draw in drawings:
+        with evaluating(method), own_randomness(device_of(method), seed):
+            panel = draw()
+        yield panel
+
+
+def samples_panel(method: Samples, n: int, *, seed: int) -> Panel:
+    """`n` final samples at a fixed seed."""
+    final = draw_samples(method, n, seed=seed)
+    return images_panel("samples", final, f"{n} samples, seed {seed}")
+
+
+def images_panel(name: str, images: Tensor, caption: str, *, columns: int = 0) -> Panel:
+    """A grid of images [N, C, H, W] in [0, 1]."""
+    array = images.detach().float().cpu().numpy()
+    return Panel(name=name, kind="images", array=array, caption=caption, columns=columns, low=0.0, high=1.0)
+
+
+def reconstructions_panel(method: Reconstructs, images: Tensor) -> Panel:
+    """Each image left of its reconstruction."""
+    restored = method.reconstruct(images)
+    pairs = torch.stack([images, restored], 1).flatten(0, 1)
+    error = float((images - restored).square().mean())
+    caption = (
+        f"{len(images)} held-out images, each left of its reconstruction; mean squared error {error:.4g}"
+    )
+    columns = 2 * max(1, round((len(images) / 2) ** 0.5))
+    return images_panel("reconstructions", pairs, caption, columns=columns)
+
+
+def embedding_map(method: Encodes, batch: Batch) -> Panel:
+    """The first two principal components of the embedding (2-D codes as they are), coloured by class."""
+    features, labels = double(_embedding(method, batch.images)), batch.label
+    if features.shape[1] == 2:
+        points, what = features, f"codes of {len(features)} held-out images"
+        axes = ("z1", "z2")
+    else:
+        points, share = principal_plane(features)
+        what = (
+            f"PCA of the {features.shape[1]}-dimensional embedding of {len(features)} held-out images: "
+            f"{100 * share[0]:.0f} % + {100 * share[1]:.0f} % of the variance"
+        )
+        axes = ("first component", "second component")
+    known = bool((labels >= 0).all())
+    if known:
+        points = torch.cat([points.cpu(), labels[:, None].cpu().double()], 1)
+        what += ", coloured by class"
+    return Panel(
+        name="embedding-map",
+        kind="scatter",
+        array=points.float().cpu().numpy(),
+        caption=what,
+        x_label=axes[0],
+        y_label=axes[1],
+    )
+
+
+def principal_plane(features: Tensor) -> tuple[Tensor, tuple[float, float]]:
+    """[N, D] -> [N, 2] on the first two principal components, and their shares of the variance.
+
+    The sign of a component is fixed (its largest entry is positive), so that successive maps do not flip.
+    """
+    centred = features - features.mean(0)
+    gram = (centred.T @ centred).nan_to_num(
+        0.0, 0.0, 0.0
+    )  # a diverged network has NaNs, which a solver refuses
+    values, vectors = torch.linalg.eigh(gram)
+    values = values.flip(0).clamp_min(0)
+    axes = vectors.flip(1)[:, :2]
+    if axes.shape[1] < 2:  # features of one dimension
+        axes, values = (
+            torch.cat([axes, torch.zeros_like(axes)], 1),
+            torch.cat([values, torch.zeros_like(values)]),
+        )
+    signs = axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
+    signs = torch.where(signs == 0, torch.ones_like(signs), signs)
+    total = float(values.sum()) or 1.0
+    return centred @ (axes * signs), (float(values[0]) / total, float(values[1]) / total)
+
+
+def spectrum(method: Encodes, images: Tensor) -> Panel:
+    """Singular values of the embedding over the largest, in powers of ten, with its effective rank."""
+    features = _embedding(method, images)
+    sigma = singular_values(features)
+    relative = (sigma / sigma[0].clamp_min(1e-30)).clamp_min(1e-7).log10()
+    most = min(features.shape)
+    return Panel(
+        name="spectrum",
+        kind="curve",
+        array=relative.cpu().numpy().astype(np.float32)[None],
+        caption=(
+            f"singular values of the embedding of {len(features)} held-out images; "
+            f"RankMe {rankme(features):.1f} of {most}"
+        ),
+        labels=("log10 of the singular value over the largest",),
+        x_label="singular value",
+        y_label="log10",
+    )
+
+
+def _embedding(method: Encodes, images: Tensor) -> Tensor:
+    return torch.cat([method.encode(part).float() for part in torch.split(images, 250)])

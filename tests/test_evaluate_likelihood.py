@@ -1,0 +1,158 @@
+"""Likelihoods against a model whose evidence is known in closed form."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sslterm.data.source import Split
+from sslterm.data.store import Store
+from sslterm.evaluate.likelihood import BATCH, likelihood, log_probs
+from sslterm.methods.base import Method
+
+CPU = torch.device("cpu")
+DIMENSIONS, LATENT, NOISE = 4, 2, 0.3
+
+
+class LinearGaussian(Method):
+    """x = W z + noise with z ~ N(0, I): probabilistic PCA, with a posterior that is deliberately too wide."""
+
+    likelihood_kind = "bound"
+    likelihood_protocol = "linear Gaussian"
+
+    def __init__(self, widen: float = 1.5) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.weight = nn.Parameter(torch.randn(DIMENSIONS, LATENT, generator=generator))
+        self.widen = widen
+
+    def evidence(self, x: Tensor) -> Tensor:
+        covariance = self.weight @ self.weight.T + NOISE**2 * torch.eye(DIMENSIONS)
+        return torch.distributions.MultivariateNormal(torch.zeros(DIMENSIONS), covariance).log_prob(
+            x.flatten(1)
+        )
+
+    def log_weights(self, x: Tensor, k: int, generator: torch.Generator) -> Tensor:
+        """log p(x, z) - log q(z|x), [k, B]."""
+        precision = torch.eye(LATENT) + self.weight.T @ self.weight / NOISE**2
+        covariance = torch.linalg.inv(precision)
+        mean = x.flatten(1) @ self.weight @ covariance / NOISE**2
+        root = self.widen * torch.linalg.cholesky(covariance)
+        q = torch.distributions.MultivariateNormal(mean, scale_tril=root)
+        z = mean + torch.randn(k, len(x), LATENT, generator=generator) @ root.T
+        normal = torch.distributions.Normal
+        joint = normal(z @ self.weight.T, NOISE).log_prob(x.flatten(1)).sum(-1) + normal(0, 1).log_prob(
+            z
+        ).sum(-1)
+        return joint - q.log_prob(z)
+
+    def log_prob(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        return self.log_weights(images, 1, generator)[0]
+
+    def importance_log_prob(self, images: Tensor, k: int, generator: torch.Generator) -> Tensor:
+        return self.log_weights(images, k, generator).logsumexp(0) - math.log(k)
+
+
+class Exact(LinearGaussian):
+    likelihood_kind = "exact"
+    importance_log_prob = None  # type: ignore[assignment]
+
+    def log_prob(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        return self.evidence(images)
+
+
+def make_store(n: int = 950) -> Store:
+    images = torch.randint(256, (n, 1, 2, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    return Store(Split(images, torch.full((n,), -1)), CPU)
+
+
+def test_the_bound_rises_with_k_towards_the_evidence() -> None:
+    method, store = LinearGaussian(), make_store()
+    images = store.batch(torch.arange(950)).images
+    with torch.no_grad():
+        truth = float(method.evidence(images).double().mean())
+    index = torch.arange(950)
+    elbo = float(log_probs(method, store, index, seed=0).mean())
+    bounds = [float(log_probs(method, store, index, seed=0, k=k).mean()) for k in (1, 10, 100, 3000)]
+    assert bounds[0] == pytest.approx(elbo, abs=1e-9)
+    assert bounds[0] < bounds[1] < bounds[2] < bounds[3] < truth + 0.003
+    assert bounds[3] == pytest.approx(truth, abs=0.003)
+    assert truth - elbo > 0.1
+
+
+def test_results_say_what_they_are() -> None:
+    method, store = LinearGaussian(), make_store()
+    nats, bits, weighted = likelihood(method, store, n=400, k=50, seed=2)
+    assert [row["name"] for row in (nats, bits, weighted)] == [
+        "neg_elbo_nats",
+        "neg_elbo_bits_per_dim",
+        "iw_nll_nats@50",
+    ]
+    assert [row["unit"] for row in (nats, bits, weighted)] == ["nats", "bits/dim", "nats"]
+    for row in (nats, bits, weighted):
+        assert (row["kind"], row["n"], row["split"], row["seed"]) == ("bound", 400, "test", 2)
+        assert row["protocol"] == "linear Gaussian"
+    assert bits["value"] == pytest.approx(nats["value"] / (4 * math.log(2)))
+    assert weighted["value"] < nats["value"]
+
+
+def test_mean_and_standard_error_of_an_exact_likelihood() -> None:
+    method, store = Exact(), make_store()
+    (nats, _) = likelihood(method, store, k=50)
+    values = -method.evidence(store.batch(torch.arange(950)).images).detach().double()
+    assert nats["name"] == "nll_nats"
+    assert nats["kind"] == "exact"
+    assert nats["n"] == 950
+    assert nats["value"] == pytest.approx(float(values.mean()), rel=1e-6)
+    assert nats["standard_error"] == pytest.approx(float(values.std()) / 950**0.5, rel=1e-5)
+    (alone, _) = likelihood(method, store, n=1)
+    assert alone["standard_error"] is None
+
+
+def test_uniform_noise_has_eight_bits_per_dim() -> None:
+    class Uniform(Exact):
+        def log_prob(self, images: Tensor, generator: torch.Generator) -> Tensor:
+            return torch.full((len(images),), -DIMENSIONS * math.log(256))
+
+    _, bits = likelihood(Uniform(), make_store())
+    assert bits["value"] == pytest.approx(8.0)
+
+
+def test_a_seed_repeats_and_a_smaller_n_is_a_part_of_a_larger() -> None:
+    method, store = LinearGaussian(), make_store()
+    order = torch.randperm(950, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(4)
+    before = torch.get_rng_state()
+    whole = log_probs(method, store, order, seed=0)
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(whole, log_probs(method, store, order, seed=0))
+    assert not torch.equal(whole, log_probs(method, store, order, seed=1))
+    assert torch.equal(whole[: 3 * BATCH], log_probs(method, store, order[: 3 * BATCH], seed=0))
+
+
+def test_binarization_is_the_same_for_the_bound_and_the_weighted_bound() -> None:
+    class Binarizing(LinearGaussian):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: list[Tensor] = []
+
+        def observe(self, images: Tensor, generator: torch.Generator) -> Tensor:
+            x = (torch.rand(images.shape, generator=generator) < images).float()
+            self.seen.append(x)
+            return x
+
+        def log_prob(self, images: Tensor, generator: torch.Generator) -> Tensor:
+            return super().log_prob(self.observe(images, generator), generator)
+
+        def importance_log_prob(self, images: Tensor, k: int, generator: torch.Generator) -> Tensor:
+            return super().importance_log_prob(self.observe(images, generator), k, generator)
+
+    method, store = Binarizing(), make_store(250)
+    list(likelihood(method, store, k=7))
+    assert len(method.seen) == 6
+    for plain, weighted in zip(method.seen[:3], method.seen[3:], strict=True):
+        assert torch.equal(plain, weighted)
+    assert not torch.equal(method.seen[0], method.seen[1])  # batches differ in their noise
