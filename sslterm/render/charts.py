@@ -1,7 +1,7 @@
 """Which metrics belong into one chart, what they are called, and in which order charts are worth seeing.
 
-Metrics are named `<where>/<what>`: where is a loss's parameter group for training ("main", "critic") or "test"
-for held-out images; `what` ends in its unit where it has one ("neg_elbo_nats").
+Metrics are named `<where>/<what>`: where is a loss's parameter group for training ("main", "critic") or
+"test" for held-out images; `what` ends in its unit where it has one ("neg_elbo_nats").
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ def _draw_head(cells: Cells, plot: Plot, ranges: Ranges | None, *, color: bool, 
     title = ("▸ " if selected else "") + " · ".join(part for part in (plot.title, *notes) if part)
     legend = legend_entries(plot, color=color)
     length = sum(text_width(text) + 2 for text, _ in legend) - 2
-    cells.put(fit(title, cells.width), 0, 0, ACCENT if selected else GROUND)
+    cells.put(fit(title, cells.width), 0, 0, ACCENT if selected and color else GROUND)
     if text_width(title) + 2 + length <= cells.width:
         row, column = 0, cells.width - length
     elif cells.height >= 7:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sslterm.render.bars import draw_bars
-from sslterm.render.cells import Cells, fit
+from sslterm.render.cells import Cells, fit, text_width
 from sslterm.render.curve import Line, Plot, draw_plot
 from sslterm.render.heatmap import draw_matrix
 from sslterm.render.image import draw_images
@@ -75,11 +75,22 @@ def draw_panel(
     picture, note = _DRAW[panel.kind](panel, width, height - top - len(below), color=color)
     cells.paste(picture, top, 0)
     if top:
-        title = " · ".join(part for part in (panel.name, shape_of(panel), when, note) if part)
-        cells.put(fit(("▸ " if selected else "") + title, width), 0, 0, ACCENT if selected else GROUND)
+        title = _title(panel, when, note, width - 2 * selected)
+        tint = ACCENT if selected and color else GROUND
+        cells.put(fit(("▸ " if selected else "") + title, width), 0, 0, tint)
     for row, text in enumerate(below, height - len(below)):
-        cells.put(fit(text, width), row, 0, MUTED)
+        cells.put(fit(text, width), row, 0, MUTED if color else GROUND)
     return cells
+
+
+def _title(panel: Panel, when: str, note: str, width: int) -> str:
+    """Name, shape, time and note, as far as they fit: how it was drawn first, then when it was made."""
+    chosen = [panel.name]
+    for part in (note, when, shape_of(panel)):
+        if part and sum(map(text_width, chosen)) + text_width(part) + 3 * len(chosen) <= width:
+            chosen.append(part)
+    order = (panel.name, shape_of(panel), when, note)
+    return " · ".join(part for part in order if part in chosen)
 
 
 def _lines_below(panel: Panel, place: str, width: int, height: int) -> list[str]:

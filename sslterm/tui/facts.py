@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sslterm.catalog import CATALOG, Entry
+from sslterm.render.cells import text_width
 from sslterm.render.charts import title_of, unit_of, where_of
 from sslterm.render.palette import ACCENT, ERROR, GOOD, MUTED, WARNING
 from sslterm.render.quantity import amount, duration, number, whole
@@ -45,19 +46,27 @@ def share_done(status: Status | None) -> float:
     return min(max(status.images / status.total_images, 0.0), 1.0)
 
 
-def clock_parts(status: Status, state: str) -> list[str]:
-    """Step, images, rate and time left, the most important first."""
-    parts = [f"step {whole(status.step)}"]
+def clock_parts(status: Status, state: str) -> list[tuple[int, str]]:
+    """Step, images, rate and time left, each with its rank: the higher ones go first where room is short."""
+    parts = [(1, f"step {whole(status.step)}")]
     if status.total_images > 0:
-        parts.append(f"{amount(status.images)} of {amount(status.total_images)} images")
+        parts.append((2, f"{amount(status.images)} of {amount(status.total_images)} images"))
     if state == "running" and status.images_per_second > 0:
-        parts.append(f"{amount(status.images_per_second)} img/s")
+        parts.append((3, f"{amount(status.images_per_second)} img/s"))
         left = status.seconds_left
         if left is not None and status.images < status.total_images:
-            parts.append(f"{duration(left)} left")
+            parts.append((0, f"{duration(left)} left"))
     elif state not in LIVE or state == "paused":
-        parts.append(f"{duration(status.elapsed_seconds)} of training")
+        parts.append((3, f"{duration(status.elapsed_seconds)} of training"))
     return parts
+
+
+def fitting(parts: Sequence[tuple[int, str]], width: int, *, between: int = 3) -> list[str]:
+    """Of (rank, text) those that fit side by side into `width` cells, by rank, in their own order."""
+    kept = sorted(range(len(parts)), key=lambda index: parts[index][0])
+    while kept and sum(text_width(parts[index][1]) + between for index in kept) > width:
+        kept.pop()
+    return [parts[index][1] for index in sorted(kept)]
 
 
 def headline_of(entry: Entry | None, last: Mapping[str, float]) -> str:
@@ -81,7 +90,7 @@ def event_line(event: Mapping[str, Any]) -> tuple[str, int] | None:
     at = f" at step {whole(step)}" if isinstance(step, int | float) else ""
     if kind == "evaluation":
         values = [
-            metric_text(name, value).removesuffix(" (test)")
+            metric_text(name, value).removesuffix(" (test)").replace(" (uses labels)", "")
             for name, value in event.items()
             if "/" in name and isinstance(value, int | float)
         ]
@@ -142,7 +151,7 @@ def result_lines(
             ("the trainer is gone without a word: it was killed, or the machine went down", ERROR),
             (resume, ACCENT),
         ]
-    told = next((event for event in reversed(events) if event.get("kind") == "failed"), {})
+    told: Mapping[str, Any] = next((e for e in reversed(events) if e.get("kind") == "failed"), {})
     message = str(told.get("message") or (status.message if status else "") or state)
     lines = [(f"{state}: {message}", ERROR)]
     if told.get("hint"):

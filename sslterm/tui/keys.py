@@ -17,7 +17,7 @@ class Key:
         action: of the screen.
         sign: what is printed on the keys.
         label: in the footer, short; "" leaves it out there.
-        help: in the help, a sentence.
+        help: in the help, a sentence; "" where the key before it says it all.
     """
 
     keys: str
@@ -40,16 +40,28 @@ WATCH_KEYS = (
     Key("p", "pause", "p", "pause", "Pause the training, or go on with it."),
     Key("k", "checkpoint", "k", "checkpoint", "Save a checkpoint now."),
     Key("s", "stop", "s", "stop", "Save and stop the training (asks first)."),
-    Key("tab,right_square_bracket", "panel(1)", "tab ]", "panel", "Show the next panel."),
-    Key("shift+tab,left_square_bracket", "panel(-1)", "[", "", "Show the panel before."),
-    Key("left", "history(-1)", "←→", "history", "Show the panel as it was before."),
-    Key("right", "history(1)", "→", "", "Show the panel as it was next; the last one follows the training."),
+    Key(
+        "tab,right_square_bracket",
+        "panel(1)",
+        "tab ]",
+        "panel",
+        "Show the next panel; [ shows the one before.",
+    ),
+    Key("shift+tab,left_square_bracket", "panel(-1)", "[", "", ""),
+    Key(
+        "left",
+        "history(-1)",
+        "←→",
+        "history",
+        "Show the panel as it was before, or after; the last one follows the training.",
+    ),
+    Key("right", "history(1)", "→", "", ""),
     Key("enter", "enlarge", "enter", "enlarge", "Enlarge what is selected (▸), or put it back."),
-    Key("down", "select(1)", "↑↓", "select", "Select the next chart; after the last, the panel."),
-    Key("up", "select(-1)", "↑", "", "Select the chart before."),
+    Key("down", "select(1)", "↑↓", "select", "Select a chart, or the panel."),
+    Key("up", "select(-1)", "↑", "", ""),
     Key("y", "log", "y", "log y", "Logarithmic y axis, on or off, for all charts."),
     Key("x", "axis", "x", "x axis", "Draw curves over steps, images or seconds of training."),
-    Key("escape", "back", "esc", "", "Put back what is enlarged; from the list of runs, go back to it."),
+    Key("escape", "back", "esc", "", "Put back what is enlarged, or go back to the list of runs."),
     Key("ctrl+l", "repaint", "ctrl-l", "", "Draw the whole screen anew."),
     Key("q,ctrl+c,ctrl+q", "leave", "q", "leave", "Leave; the training goes on unless you stop it."),
     Key("question_mark", "help", "?", "keys", "Show this list."),
@@ -57,12 +69,12 @@ WATCH_KEYS = (
 
 HOME_KEYS = (
     Key("enter", "open", "enter", "open", "Open the run that is marked."),
-    Key("down,j", "move(1)", "↑↓", "move", "Mark the next run."),
-    Key("up,k", "move(-1)", "↑", "", "Mark the run before."),
-    Key("pagedown,space", "page(1)", "pgdn", "", "A screen further."),
-    Key("pageup", "page(-1)", "pgup", "", "A screen back."),
-    Key("home,g", "move(-1000000)", "home", "", "Mark the newest run."),
-    Key("end,G", "move(1000000)", "end", "", "Mark the oldest run."),
+    Key("down,j", "move(1)", "↑↓", "move", "Mark another run."),
+    Key("up,k", "move(-1)", "↑", "", ""),
+    Key("pagedown,space", "page(1)", "pgdn pgup", "", "A screen further, or back."),
+    Key("pageup", "page(-1)", "pgup", "", ""),
+    Key("home,g", "move(-1000000)", "home end", "", "Mark the newest run, or the oldest."),
+    Key("end,G", "move(1000000)", "end", "", ""),
     Key("ctrl+l", "repaint", "ctrl-l", "", "Draw the whole screen anew."),
     Key("q,ctrl+c,ctrl+q", "leave", "q", "leave", "Leave; nothing is stopped by it."),
     Key("question_mark", "help", "?", "keys", "Show this list."),

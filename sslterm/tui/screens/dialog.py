@@ -22,12 +22,17 @@ Row = tuple[str, str]
 
 
 class Sheet(Canvas):
-    """A framed list: a title, then rows of a key and what it does."""
+    """A framed list: a title, then rows of a key and what it does.
 
-    def __init__(self, title: str, rows: Sequence[Row]) -> None:
+    Args:
+        scrolls: whether rows may be out of sight; otherwise they are cut short before one is left out.
+    """
+
+    def __init__(self, title: str, rows: Sequence[Row], *, scrolls: bool) -> None:
         super().__init__()
         self.title_text = title
         self.rows = rows
+        self.scrolls = scrolls
         self.top = 0
         """First row shown, where not all fit."""
 
@@ -36,26 +41,35 @@ class Sheet(Canvas):
         left = max((text_width(sign) for sign, _ in self.rows), default=0)
         widest = max([text_width(self.title_text), *(left + 2 + text_width(text) for _, text in self.rows)])
         wide = min(widest + 4, width)
-        return wide, min(len(self._lines(wide)) + 2, height)
+        framed, lines = self._layout(wide, height)
+        return wide, min(len(lines) + 2 * framed, height)
 
-    def _lines(self, width: int) -> list[Row]:
-        """Title and rows, wrapped to the width of the sheet."""
+    def _layout(self, width: int, height: int) -> tuple[bool, list[Row]]:
+        """Whether there is a frame, and the lines: the first way of several that fits."""
         left = max((text_width(sign) for sign, _ in self.rows), default=0)
-        lines: list[Row] = [("", line) for line in wrap(self.title_text, max(width - 4, 8))]
+        short: list[Row] = [("", fit(self.title_text, width)), *self.rows]
+        ways = [(True, self._wrapped(width - 4, left)), (False, self._wrapped(width, left)), (False, short)]
+        for framed, lines in ways[:1] if self.scrolls else ways:
+            if len(lines) + 2 * framed <= height and (width >= 16 or not framed):
+                return framed, lines
+        return (height >= 8 and width >= 16, ways[0][1]) if self.scrolls else (False, short[1:])
+
+    def _wrapped(self, width: int, left: int) -> list[Row]:
+        """Title and rows, wrapped to `width`."""
+        lines: list[Row] = [("", line) for line in wrap(self.title_text, max(width, 8))]
         lines.append(("", ""))
         for sign, text in self.rows:
-            first, *more = wrap(text, max(width - 6 - left, 8)) or [""]
+            first, *more = wrap(text, max(width - left - 2, 8)) or [""]
             lines.append((sign, first))
             lines += [("", f"{'':{left + 2}}{line}") for line in more]
         return lines
 
     def draw(self, width: int, height: int) -> Cells:
         cells = Cells.blank(width, height)
-        lines, left = self._lines(width), max((text_width(sign) for sign, _ in self.rows), default=0)
-        framed = height >= 4 and width >= 12
-        room, margin = (height - 2, 2) if framed else (height, 0)
-        if not framed or room < len(lines):
-            lines = [line for line in lines if line != ("", "")]
+        framed, lines = self._layout(width, height)
+        left = max((text_width(sign) for sign, _ in self.rows), default=0)
+        margin = 2 if framed else 0
+        room = height - margin
         self.top = max(min(self.top, len(lines) - room), 0)
         if framed:
             _frame(cells, MUTED if self.in_color else GROUND)
@@ -77,8 +91,10 @@ def _frame(cells: Cells, tint: int) -> None:
         cells.put("│", row, cells.width - 1, tint)
 
 
-class _Dialog(ModalScreen[str | None]):
-    CSS = "_Dialog { align: center middle; background: transparent; }"
+class Dialog(ModalScreen[str | None]):
+    """A sheet in the middle of the screen, over what is there."""
+
+    DEFAULT_CSS = "Dialog { align: center middle; background: transparent; }"
 
     def __init__(self, sheet: Sheet) -> None:
         super().__init__()
@@ -100,13 +116,13 @@ class Option:
     text: str
 
 
-class Question(_Dialog):
+class Question(Dialog):
     """Asks for one of several answers; None where the person thinks better of it (escape)."""
 
     BINDINGS = [Binding("escape", "answer('')", priority=True)]  # noqa: RUF012 - as Textual declares it
 
     def __init__(self, title: str, options: Sequence[Option]) -> None:
-        super().__init__(Sheet(title, [(option.key, option.text) for option in options]))
+        super().__init__(Sheet(title, [(option.key, option.text) for option in options], scrolls=False))
         self.answers = {option.key: option.value for option in options}
 
     def on_key(self, event: KeyPress) -> None:
@@ -121,11 +137,11 @@ class Question(_Dialog):
         self.dismiss(None)
 
 
-class KeyList(_Dialog):
+class KeyList(Dialog):
     """All keys of a screen; any key puts it away, up and down scroll."""
 
     def __init__(self, title: str, keys: Sequence[Key]) -> None:
-        super().__init__(Sheet(title, [(key.sign, key.help) for key in keys]))
+        super().__init__(Sheet(title, [(key.sign, key.help) for key in keys if key.help], scrolls=True))
 
     def on_key(self, event: KeyPress) -> None:
         event.stop()

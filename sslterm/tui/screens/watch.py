@@ -50,6 +50,7 @@ class WatchScreen(Screen[None]):
     WatchScreen #body { height: 1fr; background: ansi_default; }
     WatchScreen Charts { width: 1fr; height: 1fr; }
     WatchScreen PanelView { width: 1fr; height: 1fr; }
+    WatchScreen .beside { margin-left: 2; }
     WatchScreen EventLog { width: 1fr; height: 3; }
     WatchScreen KeyBar { width: 1fr; height: 1; }
     """
@@ -179,6 +180,7 @@ class WatchScreen(Screen[None]):
         self.key_bar.display = shape.keys > 0
         self.charts.display, self.panel.display = shape.charts > 0, shape.panel > 0
         self.charts.styles.width, self.panel.styles.width = shape.charts, shape.panel
+        self.panel.set_class(shape.charts > 0, "beside")
         self.charts.only = self.enlarged
 
     # -- what keys do
@@ -248,7 +250,7 @@ class WatchScreen(Screen[None]):
     def ask(self, do: str) -> None:
         """Ask the trainer; say what has been asked until it answers."""
         if not self.live:
-            self.notify_below(f"the run is {self.state}: there is no trainer to ask")
+            self.notify_below(f"no trainer is at work on this run ({self.state})")
             return
         try:
             self.asked[request(self.reader.run, do)] = do

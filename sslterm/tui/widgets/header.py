@@ -5,7 +5,7 @@ from __future__ import annotations
 from sslterm.render.cells import Cells, fit, text_width
 from sslterm.render.palette import ACCENT, GROUND, MUTED
 from sslterm.run.status import Status
-from sslterm.tui.facts import SIGNS, clock_parts, share_done
+from sslterm.tui.facts import SIGNS, clock_parts, fitting, share_done
 from sslterm.tui.widgets.canvas import Canvas
 
 
@@ -33,11 +33,10 @@ class Header(Canvas):
         column = cells.put(" · ", 0, column, MUTED if self.in_color else GROUND)
         column = cells.put(fit(self.state, width - column), 0, column, tint)
         told = self.state == "starting" and self.status is not None and self.status.message
-        parts = [self.status.message] if told and self.status else []
+        parts = [(0, self.status.message)] if told and self.status else []
         parts += clock_parts(self.status, self.state) if self.status else []
-        for part in parts:
-            if column + 3 + text_width(part) <= width:
-                column = cells.put(f" · {part}", 0, column)
+        for part in fitting(parts, width - column):
+            column = cells.put(f" · {part}", 0, column)
         if self.load and column + 2 + text_width(self.load) <= width:
             cells.put_right(self.load, 0, width, MUTED if self.in_color else GROUND)
         if height > 1:

@@ -10,6 +10,9 @@ from sslterm.render.palette import GROUND, MUTED
 from sslterm.tui.facts import clock_time, event_line
 from sslterm.tui.widgets.canvas import Canvas
 
+_ENDS = frozenset({"failed", "finished", "stopped"})
+"""Events that the result repeats."""
+
 
 class EventLog(Canvas):
     """Events, the newest last; below them the result, which is never scrolled away."""
@@ -17,6 +20,7 @@ class EventLog(Canvas):
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[tuple[str, str, int]] = []
+        """When, what, and in which colour."""
         self.result: Sequence[tuple[str, int]] = ()
         self._read = 0
 
@@ -25,7 +29,7 @@ class EventLog(Canvas):
             self.lines, self._read = [], 0
         for event in events[self._read :]:
             line = event_line(event)
-            if line is not None:
+            if line is not None and not (result and event is events[-1] and event.get("kind") in _ENDS):
                 self.lines.append((clock_time(event), *line))
         self._read = len(events)
         del self.lines[:-200]

@@ -29,13 +29,13 @@ class Column:
 
 
 COLUMNS = (
-    Column("state", 11, from_width=24),
-    Column("progress", 18, from_width=64),
-    Column("rate", 12, right=True, from_width=110),
-    Column("left", 14, right=True, from_width=80),
-    Column("value", 24, right=True, from_width=52),
-    Column("spark", SPARK_WIDTH, from_width=96),
-    Column("age", 9, right=True, from_width=120),
+    Column("state", 11, from_width=28),
+    Column("progress", 14, from_width=76),
+    Column("rate", 12, right=True, from_width=134),
+    Column("time", 13, right=True, from_width=92),
+    Column("value", 22, right=True, from_width=58),
+    Column("spark", SPARK_WIDTH, from_width=106),
+    Column("age", 9, right=True, from_width=118),
 )
 
 
@@ -116,7 +116,7 @@ class RunList(Canvas):
             return progress_bar(share_done(status), column.width, color=self.in_color)
         texts = {
             "rate": f"{amount(status.images_per_second)} img/s" if state == "running" else "",
-            "left": self._time(reader),
+            "time": self._time(reader),
             "value": self._value(reader),
             "spark": self._spark(reader) if column.name == "spark" else "",
             "age": age(self.now - status.heartbeat) if state not in LIVE and status.heartbeat else "",
