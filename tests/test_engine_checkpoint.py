@@ -98,7 +98,7 @@ def test_a_pickle_bomb_runs_no_code(run: RunDirectory, monkeypatch: pytest.Monke
     for bomb in ("pickle", "torch"):
         target = save(run, 100) / "trainer.pt"
         if bomb == "pickle":
-            target.write_bytes(pickle.dumps(_Bomb()))
+            target.write_bytes(pickle.dumps(_Bomb(), protocol=2))
         else:
             torch.save({"images": _Bomb()}, target)
         manifest = target.with_name("manifest.json")
