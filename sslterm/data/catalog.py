@@ -102,6 +102,11 @@ _ENTRIES = (
         description="drawn: four copies of one of ten shapes in changing colours, where raw pixels do badly",
     ),
     Entry(
+        name="sprites", kind="clips", target="sslterm.data.sprites:load", side=64, sizes=(32, 64), channels=3,
+        train=2_000, test=400, class_names=SHAPES,
+        description="drawn video: three textured shapes that move, turn and occlude, with object masks",
+    ),
+    Entry(
         name="mnist", target=_STANDARD, side=28, channels=1, train=60_000, test=10_000, class_names=DIGITS,
         description="70,000 handwritten digits",
         files=tuple(f"MNIST/raw/{name}" for name in _IDX), download_bytes=11_600_000,

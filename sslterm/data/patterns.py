@@ -93,7 +93,7 @@ def _copies(block: Block, shape: Tensor, size: int) -> Tensor:
     offsets = (offsets + size / 2).remainder_(size).sub_(size / 2)  # the nearest way on the torus
     x, y = turn(offsets[:, 0].unsqueeze(1), offsets[:, 1].unsqueeze(2), angle.flatten())
     alpha = coverage(shape.repeat_interleave(COPIES), x, y, radius.flatten())
-    return alpha.unflatten(0, (-1, COPIES)).amax(1, keepdim=True)
+    return alpha.view(-1, COPIES, size, size).amax(1, keepdim=True)
 
 
 def _texture(block: Block, size: int) -> Tensor:

@@ -27,46 +27,54 @@ them.
 
 @dataclass(frozen=True)
 class Block:
-    """A generator and how many rows to draw with it.
+    """A generator, and how many rows to draw with it.
 
     Draws are always made for the whole block, so that a shorter one is the beginning of a longer one.
     """
 
     generator: torch.Generator
     rows: int
+    whole: int = BLOCK
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
         """Uniform in [low, high), [rows, *shape] float32."""
-        drawn = torch.rand(BLOCK, *shape, generator=self.generator)[: self.rows]
+        drawn = torch.rand(self.whole, *shape, generator=self.generator)[: self.rows]
         return drawn.mul_(high - low).add_(low)
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal, [rows, *shape] float32."""
-        return torch.randn(BLOCK, *shape, generator=self.generator)[: self.rows]
+        return torch.randn(self.whole, *shape, generator=self.generator)[: self.rows]
 
     def integers(self, high: int, *shape: int) -> Tensor:
         """Uniform in {0, ..., high - 1}, [rows, *shape] int64."""
-        return torch.randint(high, (BLOCK, *shape), generator=self.generator)[: self.rows]
+        return torch.randint(high, (self.whole, *shape), generator=self.generator)[: self.rows]
 
     def permutations(self, n: int, first: int) -> Tensor:
         """The first entries of a random order of 0, ..., n - 1: [rows, first] int64."""
-        return torch.rand(BLOCK, n, generator=self.generator).argsort(1)[: self.rows, :first]
+        return torch.rand(self.whole, n, generator=self.generator).argsort(1)[: self.rows, :first]
 
 
 def draw_split(
-    name: str, count: int, key: tuple[int, ...], draw: Callable[[Block], Split], progress: Progress
+    name: str,
+    count: int,
+    key: tuple[int, ...],
+    draw: Callable[[Block], Split],
+    progress: Progress,
+    *,
+    whole: int = BLOCK,
 ) -> Split:
-    """`count` images of the stream `key` (seed, number of the split, ...), block after block.
+    """`count` images of the stream `key` (seed, number of the split), block after block.
 
     Args:
         draw: makes the rows of one block.
+        whole: rows of a block.
     """
 
     def draw_block(number: int) -> Split:
-        return draw(Block(seeded(*key, number), min(BLOCK, count - number * BLOCK)))
+        return draw(Block(seeded(*key, number), min(whole, count - number * whole), whole))
 
     done, parts = 0, []
-    for part in _on_all_cores(draw_block, range(math.ceil(count / BLOCK))):
+    for part in _on_all_cores(draw_block, range(math.ceil(count / whole))):
         parts.append(part)
         done += len(part)
         progress(f"drawing {name}", done, count)
