@@ -27,6 +27,9 @@ Mask = NDArray[np.bool_]
 FEW_LINES = 48
 """Of fewer lines, each is read by `json`: that is faster."""
 
+_PROBED_BYTES = 1 << 14
+"""Longer texts are taken to have more lines than that."""
+
 MOST_KINDS = 24
 """Sets of keys that are looked for in a text; lines of yet others are read by `json`."""
 
@@ -36,6 +39,7 @@ _PAD = 24
 _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _TENS = 10.0 ** np.arange(23)
 """The powers of ten that are exact doubles."""
+_WHOLE_TENS = np.uint64(10) ** np.arange(17, dtype=np.uint64)
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def parse_lines(text: bytes) -> list[Rows]:
 
     Lines that are no JSON objects are left out, as are values that are neither numbers nor null.
     """
-    if text.count(b"\n") < FEW_LINES:
+    if len(text) < _PROBED_BYTES and text.count(b"\n") < FEW_LINES:
         return _one_by_one(enumerate(text.split(b"\n")))
     block = _Block(text)
     groups: list[Rows] = []
@@ -189,7 +193,7 @@ def _read_numbers(block: _Block, begin: Indices, end: Indices, values: Floats, p
         fraction_digits = np.maximum(stop - dot - 1, 0)
         fraction, fits = _digits(block, stop, fraction_digits)
         good &= fits & ((dot == stop) | (fraction_digits > 0)) & (whole_digits + fraction_digits <= 16)
-        whole = whole * _TENS[np.minimum(fraction_digits, 22)].astype(np.uint64) + fraction
+        whole = whole * _WHOLE_TENS[np.minimum(fraction_digits, 16)] + fraction
         power = exponent - fraction_digits
     good &= (whole <= np.uint64(2**53)) & (np.abs(power) <= 22)
     mantissa = whole.astype(np.float64)

@@ -31,12 +31,12 @@ def parse_object(content: bytes | None) -> dict[str, Any] | None:
 
 
 def number(value: Any) -> float | None:
-    """A JSON value as a number: null is NaN, as `finite` has written it; None where it is no number."""
+    """A JSON value as a number, NaN for null and for what no double holds; None where it is no number."""
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        return float(value)
+        return float(value) if math.isfinite(value) else math.nan
     except OverflowError:
-        return None
+        return math.nan
