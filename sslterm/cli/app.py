@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -10,10 +11,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
 from sslterm import __version__
-from sslterm.errors import ExitCode, SsltermError, UsageError, did_you_mean
+from sslterm.cli.group import Group
+from sslterm.errors import ExitCode, SsltermError
 
 EXIT_CODES = (
     "Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 data, run or checkpoint missing or bad, "
@@ -57,6 +59,7 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "traverse": Command("sslterm.cli.use:traverse", "Walk through the latent space."),
         "reconstruct": Command("sslterm.cli.use:reconstruct", "Images beside their reconstructions."),
         "probe": Command("sslterm.cli.use:probe", "Measure what the features are good for."),
+        "evaluate": Command("sslterm.cli.use:evaluate", "Measure likelihood, fidelity, reconstruction."),
     },
     "Know": {
         "methods": Command("sslterm.cli.methods:methods", "All methods, as the tree of their kinds."),
@@ -69,7 +72,7 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
 """Every command by section; what is listed here is imported only when it is called."""
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(Group):
     """Lists commands from `COMMANDS` without importing them, and imports the one that is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -80,15 +83,9 @@ class LazyGroup(TyperGroup):
         command = _find(cmd_name)
         return TyperCommand(cmd_name, help=command.line, rich_markup_mode=None) if command else None
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        command = _find(args[0])
-        if command is None:
-            if ctx.resilient_parsing:
-                return None, None, args[1:]
-            raise UsageError(
-                f"there is no command {args[0]!r}", did_you_mean(args[0], self.list_commands(ctx))
-            )
-        return args[0], load(args[0], command.target), args[1:]
+    def find(self, ctx: Any, name: str) -> Any:
+        command = _find(name)
+        return load(name, command.target) if command else None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         for title, section in COMMANDS.items():
@@ -155,6 +152,9 @@ def start(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code. Errors that a person can act on are two lines on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal of ASCII shows "?", and no traceback
     try:
         code = app(arguments, prog_name="sslterm", standalone_mode=False)
         sys.stdout.flush()

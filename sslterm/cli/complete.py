@@ -22,9 +22,14 @@ def complete_preset(ctx: typer.Context, incomplete: str) -> list[str]:
     from sslterm.config.presets import preset_names
 
     try:
-        return [name for name in preset_names(ctx.params.get("method") or "") if name.startswith(incomplete)]
+        return [name for name in preset_names(_method(ctx)) if name.startswith(incomplete)]
     except (SsltermError, OSError):
         return []
+
+
+def _method(ctx: typer.Context) -> str:
+    """The method of an incomplete line: arguments are left over where an option still lacks its value."""
+    return str(ctx.params.get("method") or next(iter(ctx.args), ""))
 
 
 def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -45,7 +50,7 @@ def complete_key(ctx: typer.Context, incomplete: str) -> Choices:
     from sslterm.config.presets import default_preset, read_preset
 
     try:
-        method = ctx.params.get("method") or ""
+        method = _method(ctx)
         table, _ = read_preset(method, ctx.params.get("preset") or default_preset(method))
     except (SsltermError, OSError):
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import Annotated, Literal
 
@@ -9,11 +10,15 @@ import typer
 
 from sslterm.cli.options import Root, RunName
 from sslterm.cli.output import note, print_json
-from sslterm.cli.run_facts import state_of
+from sslterm.cli.run_facts import checkpoints, state_of
 from sslterm.errors import SsltermError
+from sslterm.render.quantity import whole
 from sslterm.run.control import request, wait_for_ack
 from sslterm.run.layout import RunDirectory, find_run, runs_root
-from sslterm.run.status import LIVE_STATES, read_status
+from sslterm.run.status import LIVE_STATES, is_alive, read_status
+
+SILENT_SECONDS = 3.0
+"""A trainer gives a sign of life every second; after this long without one its process is looked for."""
 
 Do = Literal["pause", "continue", "stop", "checkpoint"]
 
@@ -70,17 +75,32 @@ def _ask(name: str, do: Do, root: Root, timeout: float, *, as_json: bool) -> Non
     outcome = _answer(run, do, timeout)
     if outcome.startswith("refused"):
         raise SsltermError(f"{run.name} {outcome}")
+    state = _state_after(run, do, timeout)
     if as_json:
-        state = state_of(read_status(run.status))
         print_json({"run": run.name, "do": do, "outcome": outcome, "state": state})
-    else:
-        typer.echo(f"{run.name}: {outcome}")
+        return
+    said = {
+        "pause": f"is paused; go on: sslterm continue {run.name}",
+        "continue": "goes on",
+        "stop": f"is {state}; go on: sslterm resume {run.name}",
+        "checkpoint": f"has saved a checkpoint after {whole(max(checkpoints(run), default=0))} images",
+    }
+    typer.echo(f"{run.name} {said[do] if outcome == 'done' else outcome}")
+
+
+def _state_after(run: RunDirectory, do: Do, timeout: float) -> str:
+    """The state of the run, which after a stop is that of a trainer that has ended."""
+    deadline = time.monotonic() + timeout
+    state = state_of(read_status(run.status))
+    while do == "stop" and state in LIVE_STATES and time.monotonic() < deadline:
+        time.sleep(0.1)
+        state = state_of(read_status(run.status))
+    return state
 
 
 def _require_live(run: RunDirectory, do: Do) -> None:
     """Say plainly that nobody is there to answer, and what to do instead."""
-    status = read_status(run.status)
-    state = state_of(status)
+    state = _state(run)
     if state in LIVE_STATES:
         return
     resume = f"sslterm resume {run.name}"
@@ -106,7 +126,7 @@ def _answer(run: RunDirectory, do: Do, timeout: float) -> str:
         outcome = wait_for_ack(run, asked, max(min(left, 1.0), 0.0))
         if outcome is not None:
             return outcome
-        if state_of(read_status(run.status)) not in LIVE_STATES:
+        if _state(run) not in LIVE_STATES:
             _withdraw(run, asked)
             _require_live(run, do)
         if left <= 0:
@@ -117,6 +137,16 @@ def _answer(run: RunDirectory, do: Do, timeout: float) -> str:
         if not patient and left < timeout - 2:
             patient = True
             note(f"waiting for {run.name} to finish its step ...")
+
+
+def _state(run: RunDirectory) -> str:
+    """The state of a run; "died" sooner than elsewhere, because somebody is waiting for an answer."""
+    status = read_status(run.status)
+    state = state_of(status)
+    if status is None or state not in LIVE_STATES or status.host != socket.gethostname():
+        return state
+    silent = time.time() - status.heartbeat > SILENT_SECONDS
+    return "died" if silent and not is_alive(status.pid, seen=status.heartbeat) else state
 
 
 def _withdraw(run: RunDirectory, asked: str) -> None:

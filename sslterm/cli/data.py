@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sslterm.cli.complete import complete_source
+from sslterm.cli.group import new_group
 from sslterm.cli.output import note, print_fields, print_json, print_table
 from sslterm.config.schema import ClipConfig, DataConfig
 from sslterm.data.catalog import SOURCES, Entry, data_root
@@ -21,12 +22,7 @@ if TYPE_CHECKING:
 FOLDER_SIDE = 64
 """Pixels a side that the images of a folder are brought to where no size is asked for."""
 
-app = typer.Typer(
-    help="List, fetch and check data sets.",
-    invoke_without_command=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+app = new_group("List, fetch and check data sets.")
 
 
 @app.callback()
@@ -200,7 +196,7 @@ def _source_or_folder(name: str, *, clips: bool) -> tuple[Entry, str]:
     path = Path(name).expanduser()
     if path.is_dir():
         return _find("frames" if clips else "folder"), str(path.resolve())
-    if len(path.parts) > 1 or path.exists():
+    if "/" in name or name.startswith(("~", ".")) or path.exists():
         raise DataError(f"there is no folder {name}")
     return _find(name), ""
 

@@ -9,6 +9,7 @@ import typer
 
 from sslterm.catalog import CATALOG, find_method
 from sslterm.cli.complete import complete_method, complete_preset
+from sslterm.cli.group import new_group
 from sslterm.cli.options import MethodName
 from sslterm.cli.output import note, print_json, print_table
 from sslterm.config.presets import needs_download, preset_names, preset_path, read_preset
@@ -16,12 +17,7 @@ from sslterm.config.read import parse_experiment
 from sslterm.errors import SsltermError, UsageError
 from sslterm.render.quantity import amount
 
-app = typer.Typer(
-    help="List, show and copy the recipes of methods.",
-    invoke_without_command=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+app = new_group("List, show and copy the recipes of methods.")
 
 PresetName = Annotated[
     str, typer.Argument(metavar="PRESET", help="See `sslterm presets list`.", autocompletion=complete_preset)

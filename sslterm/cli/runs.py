@@ -11,6 +11,7 @@ import typer
 
 from sslterm.cli.archive import pack
 from sslterm.cli.complete import complete_run
+from sslterm.cli.group import new_group
 from sslterm.cli.options import Root, RunName
 from sslterm.cli.output import note, on_a_terminal, print_fields, print_json, print_line, print_table
 from sslterm.cli.run_facts import age, compare, describe, headline, state_of, summarize
@@ -19,12 +20,7 @@ from sslterm.render.quantity import amount, duration, memory, number, whole
 from sslterm.run.layout import RunDirectory, find_run, hold, list_runs, runs_root
 from sslterm.run.status import LIVE_STATES, read_status
 
-app = typer.Typer(
-    help="List, show, compare, remove and pack runs.",
-    invoke_without_command=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+app = new_group("List, show, compare, remove and pack runs.")
 
 RunNames = Annotated[
     list[str],

@@ -57,7 +57,7 @@ def _with_data(section: dict[str, Any], data: str, sources: Collection[str]) -> 
         return section | {"name": "frames" if "frames" in section else "folder", "path": str(path.resolve())}
     if path.exists():
         raise DataError(f"--data {data}: it is a file, and a folder of images is needed")
-    if len(path.parts) > 1 or data.startswith((".", "~", "/")):
+    if "/" in data or data.startswith((".", "~")):
         raise DataError(f"--data {data}: there is no such folder")
     if sources:
         raise UsageError(
