@@ -158,6 +158,14 @@ _ENTRIES = (
         files=("stl10_binary",), download_bytes=2_640_000_000,
         licence="that of ImageNet", citation="Coates, Lee & Ng 2011, AISTATS",
     ),
+    Entry(
+        name="folder", target="sslterm.data.folder:load", takes_path=True,
+        description="your own folder of images (--data PATH): its folders are classes, or train and test",
+    ),
+    Entry(
+        name="frames", kind="clips", target="sslterm.data.frames:load", takes_path=True,
+        description="your own video as a folder of folders of frames (--data PATH), and masks beside",
+    ),
 )  # fmt: skip
 
 SOURCES: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}
