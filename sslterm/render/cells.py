@@ -90,6 +90,10 @@ class Cells:
         for first, last in zip((0, *changes), (*changes, len(glyphs)), strict=True):
             yield _decode(glyphs[first:last]), int(fg[first]), int(bg[first])
 
+    def uncolored(self) -> Cells:
+        """The same glyphs in the terminal's own colours."""
+        return Cells(self.glyphs, np.full_like(self.fg, GROUND), np.full_like(self.bg, GROUND))
+
     def changes(self, before: Cells | None) -> list[tuple[int, int, int]]:
         """Where this differs from `before`: (row, first column, column after the last)."""
         if before is None or before.glyphs.shape != self.glyphs.shape:

@@ -35,7 +35,8 @@ _TITLES: Final[Mapping[str, str]] = {
     "rankme": "RankMe, effective rank",
     "mse": "mean squared error",
     "lr": "learning rate",
-    "images": "speed",
+    "images_per_second": "speed",
+    "bits_per_dim": "negative log-likelihood",
     "kl": "KL",
 }
 _LAST: Final = ("lr", "grad_norm", "images_per_second")
@@ -81,9 +82,11 @@ def unit_of(metric: str) -> str:
 
 def title_of(metric: str) -> str:
     """A quantity as people say it, without its unit: "test/neg_elbo_nats" -> "-ELBO"."""
-    what = "_" + what_of(metric)
-    bare = next((what[: -len(suffix)] for suffix, _ in _UNITS if what.endswith(suffix)), what).lstrip("_")
-    return _TITLES.get(bare, bare.replace("_", " ")) or "speed"
+    what = what_of(metric)
+    bare = _TITLES.get(what) or next(
+        (what[: -len(suffix)] for suffix, _ in _UNITS if what.endswith(suffix)), what
+    )
+    return _TITLES.get(bare, bare.replace("_", " "))
 
 
 def line_name(metric: str) -> str:

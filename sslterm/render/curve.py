@@ -102,7 +102,7 @@ def draw_plot(plot: Plot, width: int, height: int, *, color: bool, selected: boo
     top = _draw_head(cells, plot, ranges, color=color, selected=selected) if height >= 3 else 0
     if ranges is None:
         cells.put(fit("no values yet", width), top + (height - top) // 2, 0, MUTED)
-        return cells
+        return cells if color else cells.uncolored()
     with_axes = width >= 20 and height - top >= 4
     rows = height - top - (1 if with_axes else 0)
     gutter = _draw_y_axis(cells, ranges, top, rows) if with_axes else 0
@@ -110,7 +110,7 @@ def draw_plot(plot: Plot, width: int, height: int, *, color: bool, selected: boo
     if with_axes:
         _draw_x_axis(cells, plot, ranges, gutter)
     cells.paste(draw_lines(plot.lines, ranges, columns, rows, color=color), top, gutter)
-    return cells
+    return cells if color else cells.uncolored()
 
 
 def draw_lines(lines: tuple[Line, ...], ranges: Ranges, width: int, height: int, *, color: bool) -> Cells:

@@ -32,15 +32,18 @@ def envelope(
     columns = len(edges) - 1
     low, high = np.full(columns, np.nan), np.full(columns, np.nan)
     y = drawable(y, positive=log_y)
+    if np.issubdtype(x.dtype, np.integer):
+        edges = np.ceil(edges).astype(x.dtype)  # the same for whole numbers, and spares a copy of x
     cuts = np.searchsorted(x, edges, side="left")
     good = np.isfinite(y)
     if good.all():
         first, last = cuts[:-1], cuts[1:] - 1
     else:
         index = np.flatnonzero(good)
+        if not len(index):
+            return low, high
         among = np.searchsorted(index, cuts)
-        index = np.append(index, -1)
-        first, last = index[among[:-1]], index[among[1:] - 1]
+        first, last = index[np.minimum(among[:-1], len(index) - 1)], index[among[1:] - 1]
         last = np.where(among[1:] > among[:-1], last, first - 1)
     filled = np.flatnonzero(last >= first)
     if not len(filled):

@@ -110,8 +110,12 @@ def _thinned(panel: Panel, index: NDArray[np.intp], tile: int, width: int, heigh
     fitting = max((width + 1) // (tile_width + 1), 1)
     if not panel.columns and not panel.labels:
         index = whole_grid(len(panel.array), min(fitting, len(panel.array)))
+    elif index.shape[1] % 2 == 0 and 1 < fitting < index.shape[1]:
+        fitting -= fitting % 2  # columns may be pairs
     shown = index[: max((height + 1) // (tile + 1), 1), :fitting]
-    return Grid(shown, tile, tile_width, _gap(tile), f"{int((shown >= 0).sum())} of {len(panel.array)} shown")
+    count = int((shown >= 0).sum())
+    note = f"{count} of {len(panel.array)} shown" if count < len(panel.array) else ""
+    return Grid(shown, tile, tile_width, _gap(tile), note)
 
 
 def _nth(step: int) -> str:

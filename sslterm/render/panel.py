@@ -76,11 +76,10 @@ def draw_panel(
     cells.paste(picture, top, 0)
     if top:
         title = _title(panel, when, note, width - 2 * selected)
-        tint = ACCENT if selected and color else GROUND
-        cells.put(fit(("▸ " if selected else "") + title, width), 0, 0, tint)
+        cells.put(fit(("▸ " if selected else "") + title, width), 0, 0, ACCENT if selected else GROUND)
     for row, text in enumerate(below, height - len(below)):
-        cells.put(fit(text, width), row, 0, MUTED if color else GROUND)
-    return cells
+        cells.put(fit(text, width), row, 0, MUTED)
+    return cells if color else cells.uncolored()
 
 
 def _title(panel: Panel, when: str, note: str, width: int) -> str:

@@ -80,12 +80,12 @@ def _draw_line(area: Image.Image, line: Line, ranges: Ranges) -> None:
     (low, high), (x_low, x_high) = ranges.y, ranges.x
     scale = (area.height - 1) / (high - low)
     if len(line.x) > area.width // _FINE:
-        edges = column_edges(x_low, x_high, area.width // 2)
+        edges = column_edges(x_low, x_high, area.width // _FINE)
         least, most = envelope(line.x, line.y, edges, log_y=ranges.log_y)
         for place in np.flatnonzero(np.isfinite(least)):
             top, bottom = (high - most[place]) * scale, (high - least[place]) * scale
-            x = 2 * int(place)
-            draw.line((x, float(top) - _FINE, x, float(bottom) + _FINE), fill=color, width=2)
+            x = _FINE * int(place)
+            draw.line((x, float(top) - _FINE, x, float(bottom) + _FINE), fill=color, width=2 * _FINE)
         return
     y = drawable(np.asarray(line.y, dtype=np.float64), positive=ranges.log_y)
     y = np.log10(y) if ranges.log_y else y

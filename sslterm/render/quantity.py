@@ -71,21 +71,25 @@ def duration(seconds: float) -> str:
 
 
 def linear_ticks(low: float, high: float, count: int) -> list[float]:
-    """At most `count` (2 or more) round numbers within [low, high], in steps of 1, 2 or 5 times 10^k."""
+    """About `count` round numbers within [low, high], in steps of 1, 2 or 5 times 10^k: two, wherever there are."""
     span = high - low
     if not math.isfinite(span) or span <= 0 or not span > 1e-12 * max(abs(low), abs(high)):
         return [low]
     power = 10.0 ** math.floor(math.log10(span / max(count, 2)))
+    ticks = [low]
     for factor in (1, 2, 5, 10, 20, 50):
         step = factor * power
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-        if last - first + 1 <= max(count, 2):
-            return [index * step for index in range(first, last + 1)]
-    return [low]
+        if last - first < 1 and len(ticks) > 1:
+            break
+        ticks = [index * step for index in range(first, last + 1)] or ticks
+        if len(ticks) <= max(count, 2):
+            break
+    return ticks
 
 
 def log_ticks(low: float, high: float, count: int) -> list[float]:
-    """At most `count` ticks of a logarithmic axis: powers of ten, and 2s and 5s where there is room."""
+    """About `count` ticks of a logarithmic axis: powers of ten, and 2s and 5s where there is room."""
     if not 0 < low < high or not math.isfinite(high):
         return [low]
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
@@ -100,7 +104,7 @@ def log_ticks(low: float, high: float, count: int) -> list[float]:
             for factor in factors
             if power % every == 0 and low * (1 - 1e-9) <= factor * 10.0**power <= high * (1 + 1e-9)
         ]
-        if len(ticks) <= max(count, 2):
+        if len(ticks) <= max(count, 2) + 1:
             return ticks if len(ticks) > 1 else linear_ticks(low, high, count)
     return [low]
 

@@ -19,7 +19,7 @@ from sslterm.tui.screens.watch import Outcome, WatchScreen
 
 
 class MonitorApp(App[Outcome]):
-    """Shows screens in the terminal's own colours."""
+    """Shows screens in the terminal's own colours. Run it without the mouse: the terminal's own selection stays."""
 
     ENABLE_COMMAND_PALETTE = False
     BINDINGS = [  # noqa: RUF012 - as Textual declares it
@@ -73,7 +73,7 @@ def watch(run: RunDirectory, *, attached: bool) -> Outcome:
     """
     _require_terminal()
     with _environment_kept():
-        outcome = MonitorApp([WatchScreen(run, attached=attached)]).run()
+        outcome = MonitorApp([WatchScreen(run, attached=attached)]).run(mouse=False)
     return outcome or "detached"
 
 
@@ -88,4 +88,4 @@ def monitor(root: Path, runs: Sequence[RunDirectory] = ()) -> None:
     if len(runs) == 1:
         screens.append(WatchScreen(runs[0]))
     with _environment_kept():
-        MonitorApp(screens).run()
+        MonitorApp(screens).run(mouse=False)

@@ -1,0 +1,90 @@
+"""Which metrics share a chart, in which order, and what they are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sslterm.render.charts import choose_charts, plot_of_chart, title_of, unit_of
+
+
+@dataclass
+class Points:
+    step: NDArray[np.int64]
+    images: NDArray[np.int64]
+    seconds: NDArray[np.float64]
+    value: NDArray[np.float64]
+
+
+def points() -> Points:
+    step = np.arange(5)
+    return Points(step, step * 256, step / 10, np.arange(5.0))
+
+
+METRICS = (
+    "main/loss", "main/neg_elbo_nats", "main/kl_nats", "main/lr", "speed/images_per_second",
+    "test/neg_elbo_nats", "test/knn", "test/knn_pixels",
+)  # fmt: skip
+
+
+def test_the_headline_is_first_with_train_and_test_over_each_other() -> None:
+    charts = choose_charts(METRICS, "test/neg_elbo_nats")
+    assert [chart.metrics for chart in charts] == [
+        ("test/neg_elbo_nats", "main/neg_elbo_nats"),
+        ("main/loss",),
+        ("test/knn", "test/knn_pixels"),
+        ("main/kl_nats",),
+        ("speed/images_per_second",),
+        ("main/lr",),
+    ]
+
+
+def test_every_metric_is_in_one_chart() -> None:
+    for headline in ("", "test/knn", "nowhere/nothing"):
+        shown = [name for chart in choose_charts(METRICS, headline) for name in chart.metrics]
+        assert sorted(shown) == sorted(METRICS)
+    assert choose_charts([]) == []
+
+
+def test_losses_of_several_groups_share_a_chart() -> None:
+    charts = choose_charts(["generator/loss", "discriminator/loss"], "discriminator/loss")
+    assert [chart.metrics for chart in charts] == [("discriminator/loss", "generator/loss")]
+    plot = plot_of_chart(charts[0], {name: points() for name in charts[0].metrics})
+    assert [line.name for line in plot.lines] == ["discriminator", "generator"]
+    assert len({line.hue for line in plot.lines}) == 2
+
+
+def test_train_and_test_keep_their_colours_whatever_else_there_is() -> None:
+    everything = {name: points() for name in METRICS}
+    for metrics in (METRICS, ("main/neg_elbo_nats",), ("test/neg_elbo_nats",)):
+        for chart in choose_charts(metrics):
+            for line in plot_of_chart(chart, everything).lines:
+                if line.name == "train":
+                    assert line.hue == 0
+                if line.name == "test":
+                    assert line.hue == 1
+
+
+def test_a_plot_over_images() -> None:
+    chart = choose_charts(["main/kl_nats"])[0]
+    plot = plot_of_chart(chart, {"main/kl_nats": points()}, axis="images", log_y=True)
+    assert (plot.title, plot.unit, plot.x_label, plot.log_y) == ("KL", "nats", "images", True)
+    assert plot.lines[0].x.tolist() == [0, 256, 512, 768, 1024]
+
+
+@pytest.mark.parametrize(
+    ("metric", "title", "unit"),
+    [
+        ("test/neg_elbo_nats", "-ELBO", "nats"),
+        ("test/knn", "kNN accuracy (uses labels)", ""),
+        ("main/off_diagonal", "off diagonal", ""),
+        ("speed/images_per_second", "speed", "images/s"),
+        ("test/bits_per_dim", "negative log-likelihood", "bits/dim"),
+        ("loss", "loss", ""),
+    ],
+)
+def test_titles_and_units(metric: str, title: str, unit: str) -> None:
+    assert (title_of(metric), unit_of(metric)) == (title, unit)
