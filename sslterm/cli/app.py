@@ -167,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = f"see `{context.command_path} --help`" if context is not None else ""
         return _report(message[:1].lower() + message[1:], hint, ExitCode.USAGE)
     except (KeyboardInterrupt, typer.Abort):
-        return _report("stopped", "", ExitCode.STOPPED)
+        return ExitCode.STOPPED
     except BrokenPipeError:  # whoever read our output has gone (`| head`), and that is no error to tell about
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import difflib
 import tomllib
 import types
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from sslterm.config.presets import read_toml
 from sslterm.config.read import convert, data_class, describe, fields_of, variant
 from sslterm.config.schema import Experiment
-from sslterm.errors import UsageError, did_you_mean
+from sslterm.errors import UsageError
 
 Key = tuple[str, ...]
 """Where a value stands: ("optim", "main", "lr")."""
@@ -226,19 +227,25 @@ def _show(value: Any) -> str:
 
 def _unknown(table: Mapping[str, Any], key: Key, depth: int, where: str) -> UsageError:
     """The error for a key that is not there; `depth` is the part of it that was not found."""
-    paths = [".".join(path) for path, _ in _leaves(table)]
-    full = ".".join(key)
-    same = [path for path in paths if path.rpartition(".")[2] == key[-1]]
-    if same:
-        hint = "did you mean " + " or ".join(repr(path) for path in same[:4]) + "?"
-    else:
-        section: Any = table
-        for part in key[:depth]:
-            section = section[part]
-        near = did_you_mean(key[depth], section) if isinstance(section, Mapping) else ""
-        if near.startswith("did you mean"):
-            fixed = near.split("'")[1]
-            hint = f"did you mean {'.'.join((*key[:depth], fixed, *key[depth + 1 :]))!r}?"
-        else:
-            hint = did_you_mean(full, paths) if did_you_mean(full, paths).startswith("did") else near
-    return UsageError(f"{where}: there is no key {full!r}", hint)
+    paths = list(flatten(table))
+    section: Any = table
+    for part in key[:depth]:
+        section = section[part]
+    beside = list(section) if isinstance(section, Mapping) else []
+    fixed = [".".join((*key[:depth], near, *key[depth + 1 :])) for near in _near(key[depth], beside)]
+    lasts = {path.rpartition(".")[2]: None for path in paths}
+    meant = (
+        [path for path in fixed if path in paths]
+        or [path for path in paths if path.rpartition(".")[2] == key[-1]]
+        or [path for path in paths if path.rpartition(".")[2] in _near(key[-1], lasts)]
+    )
+    hint = (
+        "did you mean " + " or ".join(map(repr, meant[:4])) + "?"
+        if meant
+        else "there is: " + ", ".join(beside)
+    )
+    return UsageError(f"{where}: there is no key {'.'.join(key)!r}", hint if meant or beside else "")
+
+
+def _near(word: str, known: Iterable[str]) -> list[str]:
+    return difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
