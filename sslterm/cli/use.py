@@ -1,0 +1,292 @@
+"""`sslterm sample`, `traverse`, `reconstruct`, `probe` and `evaluate`: what a trained run is used for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sslterm.cli.complete import complete_source
+from sslterm.cli.options import Root, RunName
+from sslterm.cli.output import GAP, print_json, print_line, print_table
+from sslterm.cli.preview import Preview
+from sslterm.cli.worker_client import Worker
+from sslterm.run.layout import find_run, runs_root
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Checkpoint = Annotated[
+    int | None,
+    typer.Option(metavar="IMAGES", min=0, help="The checkpoint after so many images; else the newest."),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of whatever is drawn.")]
+Out = Annotated[
+    str | None,
+    typer.Option("--out", "-o", metavar="FILE", help="A .png, or the numbers as .npz; else RUN/outputs."),
+]
+
+
+def sample(
+    run: RunName,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 64,
+    seed: Seed = 0,
+    label: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Number or name; for class-conditional methods.")
+    ] = None,
+    out: Out = None,
+    checkpoint: Checkpoint = None,
+    device: Device = "auto",
+    runs: Root = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="{run, path, n, seed, label}; label is a number or null.")
+    ] = False,
+) -> None:
+    """Draw samples: a grid as PNG, and a preview on a terminal.
+
+    \b
+    Examples:
+      sslterm sample last
+      sslterm sample vae-mnist-1 -n 16 --seed 3 --out sixteen.png
+    """
+    with Preview() as preview:
+        watch = preview.live and not as_json
+        answer = _ask(
+            run, runs, device, checkpoint, preview, "sample",
+            n=n, seed=seed, label=label, out=_absolute(out), watch=watch or None,
+        )  # fmt: skip
+    _show(answer, preview, as_json=as_json)
+
+
+def traverse(
+    run: RunName,
+    dims: Annotated[
+        int | None, typer.Option(min=1, help="Rows: the most important directions; 10 by default.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=2, help="Columns; 20 for a plane and 11 for rows by default.")
+    ] = None,
+    pca: Annotated[bool, typer.Option("--pca", help="Walk along principal directions of the codes.")] = False,
+    seed: Seed = 0,
+    out: Out = None,
+    checkpoint: Checkpoint = None,
+    device: Device = "auto",
+    runs: Root = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="{run, path, latent_dim, rows, columns, caption}.")
+    ] = False,
+) -> None:
+    """Walk through the latent space: its plane where it has two dimensions, else a row for each direction.
+
+    \b
+    Examples:
+      sslterm traverse last
+      sslterm traverse last --dims 6 --steps 9
+      sslterm traverse last --pca
+    """
+    with Preview() as preview:
+        answer = _ask(
+            run, runs, device, checkpoint, preview, "traverse",
+            dims=dims, steps=steps, pca=pca, seed=seed, out=_absolute(out),
+        )  # fmt: skip
+    _show(answer, preview, as_json=as_json)
+
+
+def reconstruct(
+    run: RunName,
+    images: Annotated[
+        list[Path] | None, typer.Argument(metavar="IMAGE", help="Pictures; else held-out images.")
+    ] = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many held-out images.")] = 32,
+    seed: Seed = 0,
+    out: Out = None,
+    checkpoint: Checkpoint = None,
+    device: Device = "auto",
+    runs: Root = None,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="{run, n, mse, results: [{image, path, mse}]}; values in [0, 1]."),
+    ] = False,
+) -> None:
+    """Images beside their reconstructions, with the mean squared error of each.
+
+    \b
+    Examples:
+      sslterm reconstruct last
+      sslterm reconstruct last cat.jpg dog.jpg
+    """
+    with Preview() as preview:
+        files = [str(path.expanduser().absolute()) for path in images or []]
+        answer = _ask(
+            run, runs, device, checkpoint, preview, "reconstruct",
+            images=files, n=n, seed=seed, out=_absolute(out),
+        )  # fmt: skip
+    if as_json:
+        print_json(answer)
+        return
+    if images:
+        rows = [[row["image"], f"{row['mse']:.4g}", row["path"]] for row in answer["results"]]
+        print_table(["image", "mse", "path"], rows, right={"mse"})
+    else:
+        typer.echo(answer["results"][0]["path"])
+        print_line(f"mean squared error of {answer['n']} held-out images: {answer['mse']:.4g}")
+    for path in dict.fromkeys(row["path"] for row in answer["results"][:4]):
+        preview.show(Path(path))
+
+
+def probe(
+    run: RunName,
+    protocol: Annotated[
+        str, typer.Option(metavar="LIST", help="Of knn, linear and lowshot, with commas between.")
+    ] = "knn,linear",
+    layer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A layer, several with commas, or `all`.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH", help="Another labelled data set, or folder.", autocompletion=complete_source
+        ),
+    ] = None,
+    seed: Seed = 0,
+    checkpoint: Checkpoint = None,
+    device: Device = "auto",
+    runs: Root = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="{run, data, results: [{protocol, layer, dimensions, accuracy, baseline_pixels, "
+            "baseline_pixels_centred, baseline_untrained, n_train, n_test, seed}]}; accuracies in [0, 1].",
+        ),
+    ] = False,
+) -> None:
+    """Read the classes off frozen features, beside raw pixels and the untrained network. Looks at labels.
+
+    \b
+    Examples:
+      sslterm probe last
+      sslterm probe last --protocol knn,linear,lowshot --layer all
+      sslterm probe last --data cifar100
+    """
+    with Preview() as preview:
+        answer = _ask(
+            run, runs, device, checkpoint, preview, "probe",
+            protocols=_words(protocol), layers=_words(layer or ""), data=_data(data), seed=seed,
+        )  # fmt: skip
+    if as_json:
+        print_json(answer)
+        return
+    print_line(f"accuracy in % on held-out images of {answer['data']}; every column sees the same images")
+    columns = {
+        "protocol": lambda row: row["protocol"],
+        "layer": lambda row: row["layer"],
+        "features": lambda row: f"{row['dimensions']:,}",
+        "trained": lambda row: _percent(row["accuracy"], row.get("std")),
+        "raw pixels": lambda row: _percent(row["baseline_pixels"]),
+        "minus mean": lambda row: _percent(row["baseline_pixels_centred"]),
+        "untrained": lambda row: _percent(row["baseline_untrained"]),
+        "train": lambda row: f"{row['n_train']:,}",
+        "test": lambda row: f"{row['n_test']:,}",
+    }
+    rows = [[cell(row) for cell in columns.values()] for row in answer["results"]]
+    print_table(list(columns), rows, right=set(columns) - {"protocol", "layer"})
+
+
+def evaluate(
+    run: RunName,
+    n: Annotated[
+        int | None,
+        typer.Option("-n", "--n", min=1, help="Held-out images, and samples; else all, and 1,000 samples."),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(metavar="K", min=1, help="Also the importance-weighted bound of K samples.")
+    ] = None,
+    seed: Seed = 0,
+    checkpoint: Checkpoint = None,
+    device: Device = "auto",
+    runs: Root = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="{run, data, images, results: [{name, value, unit, kind, n, split, floor?, standard_error?, "
+            "protocol?, ...}], skipped: [{name, reason, hint}]}; kind: exact, bound, estimate or distance.",
+        ),
+    ] = False,
+) -> None:
+    """Measure a run by what it can do: likelihood, reconstruction, embedding, quality of samples.
+
+    The floor is what real training images get in place of samples. No number here is the Inception-FID.
+
+    \b
+    Examples:
+      sslterm evaluate last
+      sslterm evaluate vae-mnist-burda-1 --samples 5000 -n 500
+    """
+    with Preview() as preview:
+        answer = _ask(run, runs, device, checkpoint, preview, "evaluate", n=n, samples=samples, seed=seed)
+    if as_json:
+        print_json(answer)
+        return
+    print_line(f"{answer['run']} after {answer['images']:,} images, on held-out images of {answer['data']}")
+    header = ["measure", "value", "error", "floor", "unit", "kind", "n"]
+    rows = [
+        [
+            row["name"], _number(row["value"]), _number(row.get("standard_error")), _number(row.get("floor")),
+            row["unit"], row["kind"], f"{row['n']:,}",
+        ]
+        for row in answer["results"]
+    ]  # fmt: skip
+    print_table(header, rows, right={"value", "error", "floor", "n"})
+    for protocol in dict.fromkeys(row["protocol"] for row in answer["results"] if "protocol" in row):
+        print_line(f"likelihood: {protocol}, seed {seed}")
+    for skipped in answer["skipped"]:
+        print_line(f"{skipped['name']}: left out; {skipped['reason']}{GAP}({skipped['hint']})")
+
+
+def _ask(
+    name: str,
+    runs: Path | None,
+    device: str,
+    checkpoint: int | None,
+    preview: Preview,
+    do: str,
+    **arguments: Any,
+) -> dict[str, Any]:
+    """One question to a worker on the run `name`."""
+    run = find_run(name, runs_root(runs))
+    with Worker(run, device, images=checkpoint) as worker:
+        return worker.ask(do, preview.progress, **arguments)
+
+
+def _show(answer: dict[str, Any], preview: Preview, *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    typer.echo(answer["path"])
+    preview.show(Path(answer["path"]))
+
+
+def _absolute(out: str | None) -> str | None:
+    return None if out is None else str(Path(out).expanduser().absolute())
+
+
+def _data(data: str | None) -> str | None:
+    """A folder as an absolute path, anything else as it is."""
+    if data is None or not Path(data).expanduser().is_dir():
+        return data
+    return str(Path(data).expanduser().absolute())
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _percent(share: float | None, std: float | None = None) -> str:
+    if share is None:
+        return ""
+    return f"{100 * share:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

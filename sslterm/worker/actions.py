@@ -1,0 +1,224 @@
+"""What a trained run does when it is asked: sample, traverse, reconstruct, probe, evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sslterm.catalog import CATALOG
+from sslterm.data.store import Store
+from sslterm.engine.build import build_method
+from sslterm.errors import DataError, UsageError, did_you_mean
+from sslterm.evaluate.features import choose, encode, evaluating, own_randomness, rankme, relative_std
+from sslterm.evaluate.fidelity import SAMPLES, draw_samples, fidelity
+from sslterm.evaluate.latent import PLANE_STEPS, latent_plane, walk
+from sslterm.evaluate.likelihood import ImportanceWeighted, likelihood
+from sslterm.evaluate.online import reconstruction_error
+from sslterm.evaluate.panels import images_panel, reconstructions_panel
+from sslterm.evaluate.probe import probe
+from sslterm.methods.base import Encodes, Latent, Likelihood, Reconstructs, Samples
+from sslterm.worker.desk import Desk, Stage, other_source, read_image
+from sslterm.worker.outputs import Report, partial_reporter, write_output
+from sslterm.worker.requests import Evaluate, Probe, Reconstruct, Request, Sample, Traverse
+
+CODES = 2000
+"""Held-out images whose codes tell the range and the directions of a latent space."""
+
+
+def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
+    """Do what `request` asks; returns what the command's `--json` prints.
+
+    Raises:
+        SsltermError: it cannot be done.
+    """
+    result: dict[str, Any]
+    match request:
+        case Sample():
+            result = _sample(desk, request, report)
+        case Traverse():
+            result = _traverse(desk, request, report)
+        case Reconstruct():
+            result = _reconstruct(desk, request, report)
+        case Probe():
+            result = _probe(desk, request, report)
+        case Evaluate():
+            result = _evaluate(desk, request, report)
+    return {"run": desk.run.name, **result}
+
+
+def _sample(desk: Desk, request: Sample, report: Report) -> dict[str, Any]:
+    method = desk.loaded.method
+    if not isinstance(method, Samples):
+        raise desk.cannot("sample")
+    label = _label(desk, request.label)
+    images = draw_samples(
+        method, request.n, seed=request.seed, label=label,
+        progress=_stages(report), watch=partial_reporter(report) if request.watch else lambda partial: None,
+    )  # fmt: skip
+    which = "" if label is None else f", class {request.label}"
+    panel = images_panel("samples", images, f"{request.n} samples{which}, seed {request.seed}")
+    stem = f"sample-{desk.loaded.images}-seed{request.seed}" + ("" if label is None else f"-class{label}")
+    return {
+        "path": write_output(desk.run, panel, stem, request.out),
+        "n": request.n,
+        "seed": request.seed,
+        "label": label,
+    }
+
+
+def _label(desk: Desk, text: str) -> int | None:
+    """The class that a label on the command line means."""
+    if not text:
+        return None
+    name, classes = desk.loaded.experiment.run.method, desk.loaded.source.class_names
+    if not (name in CATALOG and CATALOG[name].uses_labels):
+        raise UsageError(f"{name} is not class-conditional: it cannot sample a class", "leave --label out")
+    if text in classes:
+        return list(classes).index(text)
+    if text.isdecimal() and int(text) < len(classes):
+        return int(text)
+    raise UsageError(f"there is no class {text!r} in {desk.data}", did_you_mean(text, classes))
+
+
+def _traverse(desk: Desk, request: Traverse, report: Report) -> dict[str, Any]:
+    method = desk.loaded.method
+    if not isinstance(method, Latent):
+        raise desk.cannot("traverse")
+    if request.steps == 1:
+        raise UsageError("traverse: steps = 1 is out of range: it must be at least 2")
+    _stages(report)("decoding", 0, 1)
+    images = desk.held_out(CODES, seed=request.seed)
+    if method.latent_dim == 2 and not request.dims and not request.pca:
+        panel = latent_plane(method, images, steps=request.steps or PLANE_STEPS)
+        stem = f"latent-plane-{desk.loaded.images}"
+    else:
+        dims, steps = request.dims or 10, request.steps or 11
+        panel = walk(method, images, dims=dims, steps=steps, pca=request.pca, seed=request.seed)
+        stem = f"traversal-{desk.loaded.images}-seed{request.seed}" + ("-pca" if request.pca else "")
+    path = write_output(desk.run, panel, stem, request.out)
+    rows = len(panel.array) // panel.columns
+    shape = {"latent_dim": method.latent_dim, "rows": rows, "columns": panel.columns}
+    return {"path": path, **shape, "caption": panel.caption}
+
+
+def _reconstruct(desk: Desk, request: Reconstruct, report: Report) -> dict[str, Any]:
+    method = desk.loaded.method
+    if not isinstance(method, Reconstructs):
+        raise desk.cannot("reconstruct")
+    report_stage = _stages(report)
+    results: list[dict[str, Any]] = []
+    with evaluating(desk.loaded.method), own_randomness(desk.device, request.seed):
+        if not request.images:
+            index = choose(len(desk.test), request.n, seed=request.seed)
+            images = desk.test.batch(index).images
+            panel = reconstructions_panel(method, images)
+            path = write_output(
+                desk.run, panel, f"reconstruct-{desk.loaded.images}-seed{request.seed}", request.out
+            )
+            restored = torch.from_numpy(panel.array[1::2]).to(images)
+            errors = (restored - images).square().flatten(1).mean(1)
+            results = [
+                {"image": f"test[{position}]", "path": path, "mse": error}
+                for position, error in zip(index.tolist(), errors.tolist(), strict=True)
+            ]
+        elif request.out and len(request.images) > 1:
+            raise UsageError(
+                "--out names one file, and there are several images", "leave it out, or give one image"
+            )
+        for number, name in enumerate(request.images):
+            report_stage("reconstructing", number, len(request.images))
+            image = read_image(Path(name), desk.loaded.inputs.shape).to(desk.device)
+            panel = reconstructions_panel(method, image)
+            restored = torch.from_numpy(panel.array[1:]).to(image)
+            stem = f"reconstruct-{desk.loaded.images}-{Path(name).stem}"
+            path = write_output(desk.run, panel, stem, request.out)
+            results.append({"image": name, "path": path, "mse": float((restored - image).square().mean())})
+    mean = sum(result["mse"] for result in results) / len(results)
+    return {"n": len(results), "mse": mean, "results": results}
+
+
+def _probe(desk: Desk, request: Probe, report: Report) -> dict[str, Any]:
+    if not isinstance(desk.loaded.method, Encodes):
+        raise desk.cannot("probe")
+    stage = _stages(report)
+    train, test, data = desk.train, desk.test, desk.data
+    if request.data:
+        source = other_source(desk, request.data, stage)
+        train, test, data = Store(source.train, desk.device), Store(source.test, desk.device), source.name
+    untrained = build_method(desk.loaded.experiment, desk.loaded.inputs).to(desk.device)
+    layers = None if not request.layers else () if request.layers == ("all",) else request.layers
+    results = probe(
+        desk.loaded.method, untrained, train, test,
+        protocols=request.protocols, layers=layers, seed=request.seed, progress=stage,
+    )  # fmt: skip
+    return {"data": data, "results": list(results)}
+
+
+def _evaluate(desk: Desk, request: Evaluate, report: Report) -> dict[str, Any]:
+    method = desk.loaded.method
+    if not isinstance(method, Likelihood | Samples | Reconstructs | Encodes):
+        raise desk.cannot("evaluate")
+    if request.samples and not isinstance(method, ImportanceWeighted):
+        kind = (
+            f"its likelihood is {method.likelihood_kind}"
+            if isinstance(method, Likelihood)
+            else "it has no likelihood"
+        )
+        raise UsageError(
+            f"{desk.loaded.experiment.run.method} has no importance-weighted bound: {kind}",
+            "leave --samples out",
+        )
+    results: list[dict[str, Any]] = []
+    skipped: list[dict[str, str]] = []
+    for what, measure in _measures(desk, request, _stages(report)):
+        try:
+            results += measure
+        except (UsageError, DataError) as error:  # too few images for one measure says nothing of the others
+            skipped.append({"name": what, "reason": error.message, "hint": error.hint})
+    if not results:
+        raise UsageError(skipped[0]["reason"], skipped[0]["hint"])
+    return {"data": desk.data, "images": desk.loaded.images, "results": results, "skipped": skipped}
+
+
+def _measures(
+    desk: Desk, request: Evaluate, progress: Stage
+) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
+    """(what is measured, its results) by capability."""
+    method, n, seed = desk.loaded.method, request.n or None, request.seed
+    if isinstance(method, Likelihood):
+        yield (
+            "likelihood",
+            likelihood(method, desk.test, n=n, k=request.samples or None, seed=seed, progress=progress),
+        )
+    if isinstance(method, Reconstructs):
+        yield "reconstruction", _reconstruction(method, desk, n, seed)
+    if isinstance(method, Encodes):
+        yield "embedding", _embedding(method, desk, n, seed)
+    if isinstance(method, Samples):
+        yield "FD", fidelity(
+            method, desk.space(progress), desk.train, desk.test, n=n or SAMPLES, seed=seed, progress=progress
+        )  # fmt: skip
+
+
+def _reconstruction(method: Reconstructs, desk: Desk, n: int | None, seed: int) -> Iterator[dict[str, Any]]:
+    index = choose(len(desk.test), n, seed=seed)
+    with own_randomness(desk.device, seed):
+        error = reconstruction_error(method, desk.test, index)
+    about = {"n": len(index), "split": "test", "seed": seed}
+    yield {"name": "mse", "value": error, "unit": "per value in [0, 1]", "kind": "exact", **about}
+
+
+def _embedding(method: Encodes, desk: Desk, n: int | None, seed: int) -> Iterator[dict[str, Any]]:
+    index = choose(len(desk.test), n or CODES, seed=seed)
+    with own_randomness(desk.device, seed):
+        features = encode(method, desk.test, index).values
+    about = {"kind": "exact", "n": len(index), "split": "test", "dimensions": features.shape[1], "seed": seed}
+    yield {"name": "rankme", "value": rankme(features), "unit": "dimensions", **about}
+    yield {"name": "relative_std", "value": relative_std(features), "unit": "1/sqrt(D)", **about}
+
+
+def _stages(report: Report) -> Stage:
+    return lambda stage, done, total: report({"stage": stage, "done": done, "total": total})

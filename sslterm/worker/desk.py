@@ -1,0 +1,117 @@
+"""A loaded run, ready to be asked: its method, its data as stores, and other data in the same form."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sslterm.config.schema import DataConfig
+from sslterm.data.decode import UnreadableError, decode
+from sslterm.data.source import Source, load_source
+from sslterm.data.store import Store
+from sslterm.engine.load import Loaded
+from sslterm.errors import DataError, UsageError
+from sslterm.evaluate.features import BATCH, choose
+from sslterm.evaluate.judge import Space, make_space
+from sslterm.methods.base import CAPABILITIES
+from sslterm.run.layout import RunDirectory
+
+COMMANDS = {
+    "sample": "sample", "traverse": "decode", "reconstruct": "reconstruct", "complete": "complete",
+    "colorize": "colorize", "track": "track", "probe": "encode", "evaluate": "log_prob",
+}  # fmt: skip
+"""The command that makes use of a capability."""
+
+Stage = Callable[[str, int, int], None]
+"""(what is being done, how much of it is done, how much there is)."""
+
+
+class Desk:
+    """A loaded run on a device, and its data as stores."""
+
+    def __init__(self, run: RunDirectory, loaded: Loaded, device: torch.device) -> None:
+        self.run = run
+        self.loaded = loaded
+        self.device = device
+        self._space: Space | None = None
+
+    @cached_property
+    def train(self) -> Store:
+        return Store(self.loaded.source.train, self.device)
+
+    @cached_property
+    def test(self) -> Store:
+        return Store(self.loaded.source.test, self.device)
+
+    def space(self, progress: Stage) -> Space:
+        """Where samples are judged; made once."""
+        if self._space is None:
+            self._space = make_space(self.data, self.train, self.test, device=self.device, progress=progress)
+        return self._space
+
+    @property
+    def data(self) -> str:
+        """Name of the data it was trained on."""
+        return self.loaded.source.name
+
+    def cannot(self, command: str) -> UsageError:
+        """That the method lacks what `command` needs, and what it can do."""
+        method = self.loaded.method
+        can = [name for name, key in COMMANDS.items() if isinstance(method, CAPABILITIES[key])]
+        if "evaluate" not in can and {"sample", "reconstruct", "probe"} & set(can):
+            can.append("evaluate")
+        name = self.loaded.experiment.run.method
+        return UsageError(f"{name} cannot {command}", "it can: " + ", ".join(can) if can else "")
+
+    def held_out(self, n: int, *, seed: int) -> Tensor:
+        """`n` held-out images, drawn, [n, C, H, W]."""
+        return self.test.batch(choose(len(self.test), n, seed=seed)).images
+
+
+def other_source(desk: Desk, name: str, progress: Stage) -> Source:
+    """Another data set at the size and with the channels that the run was trained on."""
+    inputs, path = desk.loaded.inputs, Path(name).expanduser()
+    section = DataConfig(
+        name="folder" if path.is_dir() else name, path=str(path.resolve()) if path.is_dir() else "",
+        size=inputs.height, train_images=0, test_images=0, seed=desk.loaded.experiment.data.seed,
+    )  # fmt: skip
+    source = load_source(section, progress)
+    train, test = (
+        dataclasses.replace(split, images=_with_channels(split.images, inputs.channels))
+        for split in (source.train, source.test)
+    )
+    return dataclasses.replace(source, train=train, test=test)
+
+
+def read_image(path: Path, shape: tuple[int, int, int]) -> Tensor:
+    """A person's picture, cut to `shape` (C, H, W) as images of folders are: [1, C, H, W] float32 in [0, 1].
+
+    Raises:
+        DataError: there is no such file, or it is no picture.
+    """
+    channels, height, width = shape
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file")
+    try:
+        pixels = torch.from_numpy(decode(path, (height, width)).pixels)[None]
+    except UnreadableError as error:
+        raise DataError(f"{path} cannot be read as a picture: {error}") from error
+    return _with_channels(pixels, channels).float() / 255
+
+
+def _with_channels(images: Tensor, channels: int) -> Tensor:
+    """uint8 [N, C, H, W] in grey or colour -> with `channels` (luma of ITU-R 601 for grey)."""
+    if images.shape[1] == channels:
+        return images
+    if channels == 3:
+        return images.expand(-1, 3, -1, -1).contiguous()
+    luma = torch.tensor([0.299, 0.587, 0.114])
+    parts = [
+        (part.float() * luma.view(1, 3, 1, 1)).sum(1, keepdim=True) for part in torch.split(images, BATCH)
+    ]
+    return torch.cat(parts).round().to(torch.uint8)
