@@ -28,9 +28,9 @@ FACTORS = ("shape", "hue", "size", "x", "y", "angle", "background")
 """Number of the shape; hue in turns; circumradius as a share of the side; centre as a share of the side,
 from the left and from the top; degrees counter-clockwise; hue of the background in turns."""
 
-SIZE = (0.16, 0.28)
+SIZE = (0.15, 0.26)
 PLACE = (0.3, 0.7)
-"""With the largest size, a shape stays 0.02 of the side away from the border."""
+"""With the largest size, a shape stays 0.04 of the side (a pixel of 32) away from the border."""
 ANGLE = (-45.0, 45.0)
 
 SATURATION, VALUE = 0.78, 0.95
