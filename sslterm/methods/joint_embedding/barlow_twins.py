@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -82,7 +82,24 @@ def squared_norm_by_product(a: Tensor, b: Tensor) -> Tensor:
 
 def squared_norm_by_gram(a: Tensor, b: Tensor) -> Tensor:
     """||a^T b / N||_F^2 = <a a^T, b b^T> / N^2 through two [N, N] matrices."""
-    return ((a @ a.T) * (b @ b.T)).sum() / len(a) ** 2
+    product: Tensor = _GramProduct.apply(a, b)
+    return product / len(a) ** 2
+
+
+class _GramProduct(torch.autograd.Function):
+    """<a a^T, b b^T>; its gradient is (2 b b^T a, 2 a a^T b), as both are symmetric: half the products saved."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        gram_a, gram_b = a @ a.T, b @ b.T  # [N, N]
+        ctx.save_for_backward(a, b, gram_a, gram_b)
+        return (gram_a * gram_b).sum()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        a, b, gram_a, gram_b = ctx.saved_tensors
+        scale = 2 * gradients[0]
+        return (scale * gram_b) @ a, (scale * gram_a) @ b
 
 
 def barlow_twins_loss(
