@@ -66,10 +66,8 @@ def main() -> int:
     ratios = [theirs / ours for ours, theirs in zip(times["sslterm"], times["lightly"], strict=True)]
     ours, theirs = gradients["sslterm"].double(), gradients["lightly"].double()
     difference = float((ours - theirs).norm() / theirs.norm())
-    print(
     versions = f"torch {torch.__version__}, lightly {version('lightly')}"
     print(f"{versions}, {given.threads} threads, {platform.machine()}")
-    )
     print(f"N = {given.images}, D = {given.dimensions}, float32, {given.rounds} rounds")
     for name, values in times.items():
         low, middle, high = min(values), statistics.median(values), max(values)

@@ -87,7 +87,7 @@ def squared_norm_by_gram(a: Tensor, b: Tensor) -> Tensor:
 
 
 class _GramProduct(torch.autograd.Function):
-    """<a a^T, b b^T>; its gradient is (2 b b^T a, 2 a a^T b), as both are symmetric: half the products saved."""
+    """<a a^T, b b^T>; its gradient (2 b b^T a, 2 a a^T b) needs half of autograd's products."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
