@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import stats
 from torch import Tensor
+from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
 
 from sslterm.augment import Table, eager, filters, native, why_not_native
 from sslterm.augment.table import sample
@@ -117,6 +118,21 @@ def test_images_are_left_as_they_were(apply):
 def test_an_empty_batch_stays_empty(apply):
     images = torch.empty(0, 3, 8, 8)
     assert apply(oracle.EVERYTHING, images, draw(oracle.EVERYTHING, images)).shape == (0, 3, 8, 8)
+
+
+@pytest.mark.skipif(
+    torch.version.cuda is None, reason="this torch knows no CUDA devices, not even pretended ones"
+)
+def test_on_a_gpu_the_host_waits_for_nothing():
+    """Tensors without values: asking for one, or mixing devices, is an error."""
+    with FakeTensorMode():
+        images = torch.rand(8, 3, 32, 32, device="cuda")
+        table = sample(oracle.EVERYTHING, 8, 32, 32, device=images.device)
+        views = eager.apply(oracle.EVERYTHING, images, table)
+        assert views.shape == images.shape
+        assert views.device == images.device
+        with pytest.raises(DynamicOutputShapeException):
+            eager._apply(oracle.EVERYTHING, images, table, eager._indexed)
 
 
 def test_noise_is_standard_normal_and_each_image_has_its_own():

@@ -18,9 +18,9 @@ namespace {
 
 // A row of the table; the columns that native.py packs, all float64.
 struct Row {
-    double top, left, tall, wide;                          // the crop, in pixels
+    double top, left, tall, wide;  // the crop, in pixels
     double flip, turns, jitter;
-    double order[4], factor[4];                            // brightness, contrast, saturation, hue
+    double order[4], factor[4];  // brightness, contrast, saturation, hue
     double grey, sigma, solarize;
     double hole_top, hole_left, hole_tall, hole_wide;
     double noise, noise_seed, sobel;
@@ -28,8 +28,7 @@ struct Row {
 
 enum Part { BRIGHTNESS, CONTRAST, SATURATION, HUE };
 
-constexpr int64_t PORTION = 16;                            // images that a thread takes at a time
-
+constexpr int64_t PORTION = 16;  // images that a thread takes at a time
 struct Shape {
     int64_t c, h, w;
     int64_t plane() const { return h * w; }
@@ -40,16 +39,19 @@ struct Scratch {
     std::vector<float> image, line, weight, kernel;
     std::vector<int32_t> first, second;
     Scratch(Shape s, int64_t radius)
-        : image(s.size()), line(std::max(s.w, s.h) + 2 * radius), weight(s.w), kernel(2 * radius + 1), first(s.w), second(s.w) {}
+        : image(s.size()), line(s.w + 2 * radius), weight(s.w), kernel(2 * radius + 1), first(s.w), second(s.w) {}
 };
 
 inline float clip(float x) { return std::min(std::max(x, 0.0f), 1.0f); }
 inline float luma(float r, float g, float b) { return 0.2989f * r + 0.587f * g + 0.114f * b; }
+inline float grey(const float* image, Shape s, int64_t i) {
+    return s.c == 3 ? luma(image[i], image[i + s.plane()], image[i + 2 * s.plane()]) : image[i];
+}
 
 // Where pixel `target` of a stretch of `length` pixels, resized to `size`, comes from.
 struct Place {
     int64_t low, high;
-    float weight;                                          // of high
+    float weight;  // of high
     Place(int64_t target, int64_t length, int64_t size) {
         const float x = std::max(((float)target + 0.5f) * ((float)length / (float)size) - 0.5f, 0.0f);
         low = std::min((int64_t)x, length - 1);
@@ -63,20 +65,26 @@ void crop(const float* RESTRICT in, float* RESTRICT out, Shape s, const Row& row
     int32_t* RESTRICT first = scratch.first.data();
     int32_t* RESTRICT second = scratch.second.data();
     float* RESTRICT weight = scratch.weight.data();
-    float* RESTRICT line = scratch.line.data();
     for (int64_t x = 0; x < s.w; ++x) {
         const Place place(row.flip != 0 ? s.w - 1 - x : x, wide, s.w);
         first[x] = (int32_t)place.low, second[x] = (int32_t)place.high, weight[x] = place.weight;
     }
-    for (int64_t y = 0; y < s.h; ++y) {
-        const Place place(y, (int64_t)row.tall, s.h);
-        for (int64_t c = 0; c < s.c; ++c) {
-            const float* RESTRICT plane = in + c * s.plane() + (int64_t)row.top * s.w + left;
-            const float* RESTRICT upper = plane + place.low * s.w;
-            const float* RESTRICT lower = plane + place.high * s.w;
+    float* RESTRICT across = scratch.image.data();  // [tall, w]: the crop, resized along its rows
+    const int64_t tall = (int64_t)row.tall;
+    for (int64_t c = 0; c < s.c; ++c) {
+        const float* RESTRICT plane = in + c * s.plane() + (int64_t)row.top * s.w + left;
+        for (int64_t y = 0; y < tall; ++y) {
+            float* RESTRICT from = scratch.line.data();  // read in order first: large images come from afar
+            for (int64_t x = 0; x < wide; ++x) from[x] = plane[y * s.w + x];
+            float* RESTRICT to = across + y * s.w;
+            for (int64_t x = 0; x < s.w; ++x) to[x] = from[first[x]] + weight[x] * (from[second[x]] - from[first[x]]);
+        }
+        for (int64_t y = 0; y < s.h; ++y) {
+            const Place place(y, tall, s.h);
+            const float* RESTRICT upper = across + place.low * s.w;
+            const float* RESTRICT lower = across + place.high * s.w;
             float* RESTRICT to = out + c * s.plane() + y * s.w;
-            for (int64_t x = 0; x < wide; ++x) line[x] = upper[x] + place.weight * (lower[x] - upper[x]);
-            for (int64_t x = 0; x < s.w; ++x) to[x] = line[first[x]] + weight[x] * (line[second[x]] - line[first[x]]);
+            for (int64_t x = 0; x < s.w; ++x) to[x] = clip(upper[x] + place.weight * (lower[x] - upper[x]));
         }
     }
 }
@@ -89,10 +97,10 @@ void turn(float* RESTRICT image, Shape s, int turns, Scratch& scratch) {
         const float* RESTRICT from = scratch.image.data() + c * s.plane();
         float* RESTRICT to = image + c * s.plane();
         for (int64_t y = 0; y < n; ++y)
-            for (int64_t x = 0; x < n; ++x)
-                to[y * n + x] = turns == 1   ? from[x * n + (n - 1 - y)]
-                                : turns == 2 ? from[(n - 1 - y) * n + (n - 1 - x)]
-                                             : from[(n - 1 - x) * n + y];
+            for (int64_t x = 0; x < n; ++x) {
+                const int64_t back_x = n - 1 - x, back_y = n - 1 - y;
+                to[y * n + x] = from[turns == 1 ? x * n + back_y : turns == 2 ? back_y * n + back_x : back_x * n + y];
+            }
     }
 }
 
@@ -103,21 +111,14 @@ void brightness(float* RESTRICT image, Shape s, float factor) {
 void contrast(float* RESTRICT image, Shape s, float factor) {
     constexpr int64_t LANES = 16, BLOCK = 1024;
     const int64_t plane = s.plane();
-    const float* RESTRICT r = image;
-    const float* RESTRICT g = image + (s.c == 3 ? plane : 0);
-    const float* RESTRICT b = image + (s.c == 3 ? 2 * plane : 0);
     double total = 0;
     for (int64_t start = 0; start < plane; start += BLOCK) {
         const int64_t stop = std::min(start + BLOCK, plane);
         float sum[LANES] = {};
         int64_t i = start;
-        if (s.c == 3)
-            for (; i + LANES <= stop; i += LANES)
-                for (int64_t j = 0; j < LANES; ++j) sum[j] += luma(r[i + j], g[i + j], b[i + j]);
-        else
-            for (; i + LANES <= stop; i += LANES)
-                for (int64_t j = 0; j < LANES; ++j) sum[j] += r[i + j];
-        for (; i < stop; ++i) sum[i % LANES] += s.c == 3 ? luma(r[i], g[i], b[i]) : r[i];
+        for (; i + LANES <= stop; i += LANES)
+            for (int64_t j = 0; j < LANES; ++j) sum[j] += grey(image, s, i + j);
+        for (; i < stop; ++i) sum[i % LANES] += grey(image, s, i);
         for (float lane : sum) total += lane;
     }
     const float rest = (1 - factor) * (float)(total / (double)plane);
@@ -125,9 +126,7 @@ void contrast(float* RESTRICT image, Shape s, float factor) {
 }
 
 void saturation(float* RESTRICT image, Shape s, float factor) {
-    float* RESTRICT r = image;
-    float* RESTRICT g = image + s.plane();
-    float* RESTRICT b = image + 2 * s.plane();
+    float *RESTRICT r = image, *RESTRICT g = image + s.plane(), *RESTRICT b = image + 2 * s.plane();
     for (int64_t i = 0; i < s.plane(); ++i) {
         const float rest = (1 - factor) * luma(r[i], g[i], b[i]);
         r[i] = clip(factor * r[i] + rest), g[i] = clip(factor * g[i] + rest), b[i] = clip(factor * b[i] + rest);
@@ -142,9 +141,7 @@ inline float channel(float value, float chroma, float hue, float lowest) {
 }
 
 void hue(float* RESTRICT image, Shape s, float turns) {
-    float* RESTRICT r = image;
-    float* RESTRICT g = image + s.plane();
-    float* RESTRICT b = image + 2 * s.plane();
+    float *RESTRICT r = image, *RESTRICT g = image + s.plane(), *RESTRICT b = image + 2 * s.plane();
     for (int64_t i = 0; i < s.plane(); ++i) {
         const float red = r[i], green = g[i], blue = b[i];
         const float higher = std::max(green, blue), lower = std::min(green, blue);
@@ -170,9 +167,7 @@ void jitter(float* image, Shape s, const Row& row) {
 }
 
 void drop_colour(float* RESTRICT image, Shape s) {
-    float* RESTRICT r = image;
-    float* RESTRICT g = image + s.plane();
-    float* RESTRICT b = image + 2 * s.plane();
+    float *RESTRICT r = image, *RESTRICT g = image + s.plane(), *RESTRICT b = image + 2 * s.plane();
     for (int64_t i = 0; i < s.plane(); ++i) r[i] = g[i] = b[i] = luma(r[i], g[i], b[i]);
 }
 
@@ -184,7 +179,7 @@ void blur(float* RESTRICT image, Shape s, float sigma, int64_t radius, Scratch& 
     for (int64_t k = -radius; k <= radius; ++k) total += std::exp(-0.5 * (double)(k * k) / ((double)sigma * sigma));
     for (int64_t k = -radius; k <= radius; ++k)
         kernel[k + radius] = (float)(std::exp(-0.5 * (double)(k * k) / ((double)sigma * sigma)) / total);
-    int64_t reach = radius;                                // beyond it, weights cannot be seen
+    int64_t reach = radius;  // beyond it, weights cannot be seen
     while (reach > 0 && kernel[radius + reach] < 1e-8f) --reach;
     float* RESTRICT line = scratch.line.data();
     float* RESTRICT rows = scratch.image.data();
@@ -243,13 +238,12 @@ void noise(float* RESTRICT image, Shape s, float std, uint64_t seed) {
 }
 
 void sobel(float* RESTRICT image, Shape s, Scratch& scratch) {
-    float* RESTRICT grey = scratch.image.data();
-    const float *r = image, *g = image + s.plane(), *b = image + 2 * s.plane();
-    for (int64_t i = 0; i < s.plane(); ++i) grey[i] = s.c == 3 ? luma(r[i], g[i], b[i]) : r[i];
+    float* RESTRICT flat = scratch.image.data();
+    for (int64_t i = 0; i < s.plane(); ++i) flat[i] = grey(image, s, i);
     for (int64_t y = 0; y < s.h; ++y) {
-        const float* a = grey + std::max<int64_t>(y - 1, 0) * s.w;
-        const float* m = grey + y * s.w;
-        const float* z = grey + std::min(y + 1, s.h - 1) * s.w;
+        const float* a = flat + std::max<int64_t>(y - 1, 0) * s.w;
+        const float* m = flat + y * s.w;
+        const float* z = flat + std::min(y + 1, s.h - 1) * s.w;
         for (int64_t x = 0; x < s.w; ++x) {
             const int64_t p = std::max<int64_t>(x - 1, 0), q = std::min(x + 1, s.w - 1);
             const float dx = (a[q] + 2 * m[q] + z[q]) - (a[p] + 2 * m[p] + z[p]);
@@ -295,7 +289,7 @@ extern "C" int sslterm_views(const float* images, float* out, const double* tabl
     try {
         for (int64_t i = 1; i < std::min(threads, (n + PORTION - 1) / PORTION); ++i) helpers.emplace_back(work);
     } catch (const std::system_error&) {
-        // No more threads to be had: those that run, and this one, do the work.
+        // no more threads to be had: those that run, and this one, do the work
     }
     work();
     for (std::thread& helper : helpers) helper.join();
