@@ -11,9 +11,7 @@ from typing import Literal
 
 from sslterm.errors import UsageError, did_you_mean
 
-Capability = Literal[
-    "encode", "sample", "reconstruct", "decode", "log_prob", "complete", "colorize", "track"
-]
+Capability = Literal["encode", "sample", "reconstruct", "decode", "log_prob", "complete", "colorize", "track"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,12 +105,12 @@ def gather(local: Tensor) -> Tensor:
     Its gradient is summed over ranks. Together with the engine's mean of parameter gradients over ranks, a loss of the
     gathered batch has the gradient it would have in one process.
     """
-    return local if world_size() == 1 else _Gather.apply(local)  # type: ignore[no-any-return]
+    return local if world_size() == 1 else _Gather.apply(local)
 
 
 def sum_over_ranks(local: Tensor) -> Tensor:
     """Sum over ranks, differentiable (its gradient is summed over ranks as well)."""
-    return local if world_size() == 1 else _Sum.apply(local)  # type: ignore[no-any-return]
+    return local if world_size() == 1 else _Sum.apply(local)
 
 
 def shard(whole: Tensor) -> Tensor:

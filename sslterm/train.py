@@ -17,7 +17,6 @@ import platform
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +39,7 @@ from sslterm.errors import DataError, DeviceError, DivergedError, ExitCode, Sslt
 from sslterm.render.png import write_png
 from sslterm.rows import rank
 from sslterm.run.control import refuse_older
+from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory, hold
 from sslterm.run.status import Status
 
@@ -63,7 +63,10 @@ def train_run(run: RunDirectory, *, device: str = "auto", report: Report = lambd
         scribe = Scribe(
             run,
             Status(
-                state="starting", total_images=experiment.train.images, started=time.time(), device=_describe(here)
+                state="starting",
+                total_images=experiment.train.images,
+                started=time.time(),
+                device=_describe(here),
             ),
             draw=write_png,
             report=report,
@@ -79,7 +82,13 @@ def train_run(run: RunDirectory, *, device: str = "auto", report: Report = lambd
             if scribe.active:
                 with suppress(OSError):
                     trace = "".join(traceback.format_exception(error.__cause__)) if error.__cause__ else ""
-                    scribe.event("failed", message=error.message, hint=error.hint, exit_code=int(error.exit_code), trace=trace)
+                    scribe.event(
+                        "failed",
+                        message=error.message,
+                        hint=error.hint,
+                        exit_code=int(error.exit_code),
+                        trace=trace,
+                    )
             raise
         scribe.event(state, step=scribe.status.step, images=scribe.status.images)
         scribe.close(state=state)
@@ -92,7 +101,11 @@ def _train(run: RunDirectory, experiment: Experiment, scribe: Scribe, device: to
         source = _load_source(experiment, scribe)
         checkpoint, complaints = newest_checkpoint(run)
         for complaint in complaints:
-            scribe.event("warning", text=f"{complaint}; using the one before", step=checkpoint.step if checkpoint else 0)
+            scribe.event(
+                "warning",
+                text=f"{complaint}; using the one before",
+                step=checkpoint.step if checkpoint else 0,
+            )
             print(f"warning: {complaint}; using the one before", file=sys.stderr)
         if scribe.active:
             refuse_older(run, scribe.status.started)
@@ -139,7 +152,9 @@ def _said_plainly(run: RunDirectory) -> Iterator[None]:
                 f"the disk of {run.path} is full; the last checkpoint is intact",
                 f"make room, then: sslterm resume {run.name}",
             ) from error
-        raise SsltermError(f"the system refused: {error}", f"the last checkpoint of {run.name} is intact") from error
+        raise SsltermError(
+            f"the system refused: {error}", f"the last checkpoint of {run.name} is intact"
+        ) from error
     except Exception as error:
         first_line = f"{type(error).__name__}: {error}".splitlines()[0]
         raise SsltermError(first_line, f"the whole trace is in {run.events}") from error
@@ -170,10 +185,7 @@ def _write_meta(run: RunDirectory, device: torch.device) -> None:
         "threads": torch.get_num_threads(),
         "augment": augment.backend(),
     }
-    descriptor, draft = tempfile.mkstemp(dir=run.path, prefix=".tmp-")
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(known, file, indent=1)
-    os.replace(draft, run.meta)
+    replace_file(run.meta, json.dumps(known, indent=1).encode())
 
 
 def _commit() -> str:

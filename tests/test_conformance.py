@@ -24,7 +24,7 @@ from sslterm.engine.checkpoint import list_checkpoints, open_checkpoint
 from sslterm.engine.update import Clock, Updater
 from sslterm.errors import UsageError
 from sslterm.methods.base import CAPABILITIES, Batch, LossFn, Method
-from sslterm.render import draw_panel
+from sslterm.render.panel import draw_panel
 from sslterm.run.layout import RunDirectory
 from sslterm.run.reader import RunReader
 from tests.conformance.ranks import STEPS, train_a_little
@@ -109,7 +109,9 @@ def test_resumes_to_the_bit(method: str, preset: str, tmp_path: Path) -> None:
     whole = make_trainer(experiment, tmp_path / "whole")
     whole.prepare(None)
     whole.train()
-    cut = 4 * experiment.train.batch  # as if killed right after this checkpoint, with later lines already written
+    cut = (
+        4 * experiment.train.batch
+    )  # as if killed right after this checkpoint, with later lines already written
     shutil.copytree(tmp_path / "whole", tmp_path / "cut")
     run = RunDirectory(tmp_path / "cut")
     for images in list_checkpoints(run):
@@ -134,7 +136,9 @@ def test_resumes_to_the_bit(method: str, preset: str, tmp_path: Path) -> None:
             assert series.value.tolist() == readers[0].metrics.series[name].value.tolist(), name
             assert series.step.tolist() == readers[0].metrics.series[name].step.tolist(), name
     for picture in whole.scribe.run.panels.rglob("*.npz"):
-        assert picture.read_bytes() == (run.panels / picture.relative_to(whole.scribe.run.panels)).read_bytes()
+        assert (
+            picture.read_bytes() == (run.panels / picture.relative_to(whole.scribe.run.panels)).read_bytes()
+        )
 
 
 def _assert_equal(ours: object, theirs: object, where: str = "") -> None:
@@ -170,7 +174,9 @@ def _assert_close(ours: dict[str, dict[str, Tensor]], theirs: dict[str, dict[str
         assert scale > 0, group
         assert (ours["gradients"][group] - gradient).abs().max() <= 2e-5 * scale, group
     for name, value in theirs["state"].items():
-        torch.testing.assert_close(ours["state"][name].float(), value.float(), rtol=0, atol=STEPS * 4e-3, msg=name)
+        torch.testing.assert_close(
+            ours["state"][name].float(), value.float(), rtol=0, atol=STEPS * 4e-3, msg=name
+        )
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +228,9 @@ def test_compiles_without_graph_breaks_or_is_marked_eager(method: str, preset: s
         if getattr(loss_fn, "eager", False):
             continue
         torch._dynamo.reset()
-        loss, _ = torch.compile(loss_fn, backend="eager", fullgraph=True)(batch)  # a graph break is an error here
+        loss, _ = torch.compile(loss_fn, backend="eager", fullgraph=True)(
+            batch
+        )  # a graph break is an error here
         assert torch.isfinite(loss)
 
 
@@ -254,7 +262,11 @@ def _check_encode(method: Method, images: Tensor) -> None:
     assert torch.isfinite(features).all()
     layers = method.layers(images)
     assert all(len(layer) == len(images) for layer in layers.values())
-    assert any(torch.equal(layer.flatten(1), features) for layer in layers.values() if layer.numel() == features.numel())
+    assert any(
+        torch.equal(layer.flatten(1), features)
+        for layer in layers.values()
+        if layer.numel() == features.numel()
+    )
     torch.testing.assert_close(method.encode(images[:2]), features[:2], rtol=1e-4, atol=1e-5)
 
 

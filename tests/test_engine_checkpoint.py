@@ -30,7 +30,9 @@ def run(tmp_path: Path) -> RunDirectory:
 
 def save(run: RunDirectory, images: int, *, keep: int = 9) -> Path:
     model = {"weight": torch.full((3, 2), float(images)), "count": torch.tensor(images)}
-    return save_checkpoint(run, step=images // 10, images=images, model=model, trainer={"images": images}, keep=keep)
+    return save_checkpoint(
+        run, step=images // 10, images=images, model=model, trainer={"images": images}, keep=keep
+    )
 
 
 def test_what_is_saved_is_read_back(run: RunDirectory) -> None:
@@ -76,7 +78,7 @@ def test_a_damaged_newest_one_gives_way_to_the_one_before(run: RunDirectory, nam
 def test_nothing_whole_is_an_error_and_nothing_at_all_is_not(run: RunDirectory) -> None:
     assert newest_checkpoint(run) == (None, [])
     (save(run, 100) / "manifest.json").write_text("{")
-    with pytest.raises(DataError, match="no checkpoint .* is whole"):
+    with pytest.raises(DataError, match=r"no checkpoint .* is whole"):
         newest_checkpoint(run)
 
 
@@ -93,7 +95,9 @@ class _Bomb:
         return (Path.touch, (Path("exploded"),))
 
 
-def test_a_pickle_bomb_runs_no_code(run: RunDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_pickle_bomb_runs_no_code(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     for bomb in ("pickle", "torch"):
         target = save(run, 100) / "trainer.pt"

@@ -7,7 +7,14 @@ import torch
 from lightly.utils.lars import LARS as ReferenceLARS
 from torch import nn
 
-from sslterm.config.schema import AdamConfig, ConstantSchedule, LARSConfig, OptimConfig, RMSPropConfig, SGDConfig
+from sslterm.config.schema import (
+    AdamConfig,
+    ConstantSchedule,
+    LARSConfig,
+    OptimConfig,
+    RMSPropConfig,
+    SGDConfig,
+)
 from sslterm.engine.optim import make_optimizer, set_rate
 
 CPU = torch.device("cpu")
@@ -41,10 +48,17 @@ def network() -> nn.Sequential:
 
 
 SGD = SGDConfig(
-    name="sgd", lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01, decay_biases_and_norms=True, schedule=CONSTANT
+    name="sgd",
+    lr=0.1,
+    momentum=0.9,
+    nesterov=True,
+    weight_decay=0.01,
+    decay_biases_and_norms=True,
+    schedule=CONSTANT,
 )
 RMSPROP = RMSPropConfig(
-    name="rmsprop", lr=1e-3, alpha=0.9, eps=1e-6, momentum=0.5, weight_decay=0.01, decay_biases_and_norms=True, schedule=CONSTANT
+    name="rmsprop", lr=1e-3, alpha=0.9, eps=1e-6, momentum=0.5, weight_decay=0.01, decay_biases_and_norms=True,
+    schedule=CONSTANT,
 )  # fmt: skip
 
 
@@ -53,9 +67,18 @@ RMSPROP = RMSPropConfig(
     [
         (SGD, lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01)),
         (adam("adam"), lambda p: torch.optim.Adam(p, lr=1e-2, betas=(0.8, 0.9), eps=1e-7, weight_decay=0.1)),
-        (adam("adamw"), lambda p: torch.optim.AdamW(p, lr=1e-2, betas=(0.8, 0.9), eps=1e-7, weight_decay=0.1)),
-        (adam("adamax"), lambda p: torch.optim.Adamax(p, lr=1e-2, betas=(0.8, 0.9), eps=1e-7, weight_decay=0.1)),
-        (RMSPROP, lambda p: torch.optim.RMSprop(p, lr=1e-3, alpha=0.9, eps=1e-6, momentum=0.5, weight_decay=0.01)),
+        (
+            adam("adamw"),
+            lambda p: torch.optim.AdamW(p, lr=1e-2, betas=(0.8, 0.9), eps=1e-7, weight_decay=0.1),
+        ),
+        (
+            adam("adamax"),
+            lambda p: torch.optim.Adamax(p, lr=1e-2, betas=(0.8, 0.9), eps=1e-7, weight_decay=0.1),
+        ),
+        (
+            RMSPROP,
+            lambda p: torch.optim.RMSprop(p, lr=1e-3, alpha=0.9, eps=1e-6, momentum=0.5, weight_decay=0.01),
+        ),
     ],
     ids=["sgd", "adam", "adamw", "adamax", "rmsprop"],
 )
@@ -81,7 +104,13 @@ def test_decay_leaves_biases_and_norms_alone_where_asked() -> None:
 
 def lars(*, lr: float = 0.3, bias_lr: float = 0.05, weight_decay: float = 0.01) -> LARSConfig:
     return LARSConfig(
-        name="lars", lr=lr, bias_lr=bias_lr, momentum=0.9, trust=0.02, weight_decay=weight_decay, schedule=CONSTANT
+        name="lars",
+        lr=lr,
+        bias_lr=bias_lr,
+        momentum=0.9,
+        trust=0.02,
+        weight_decay=weight_decay,
+        schedule=CONSTANT,
     )
 
 
@@ -92,7 +121,9 @@ def test_lars_is_the_formula() -> None:
     weight.grad, bias.grad = torch.tensor([[0.6, 0.8]]), torch.tensor([2.0])
     optimizer.step()
     # g + decay * w = [.63, .84], norm 1.05; |w| = 5; step = lr * trust * 5 / 1.05 * [.63, .84]
-    torch.testing.assert_close(weight.detach(), torch.tensor([[3.0 - 0.3 * 0.02 * 3.0, 4.0 - 0.3 * 0.02 * 4.0]]))
+    torch.testing.assert_close(
+        weight.detach(), torch.tensor([[3.0 - 0.3 * 0.02 * 3.0, 4.0 - 0.3 * 0.02 * 4.0]])
+    )
     torch.testing.assert_close(bias.detach(), torch.tensor([1.0 - 0.05 * 2.0]))
 
 

@@ -60,7 +60,9 @@ def test_portions_change_nothing(portions: int) -> None:
         update = updater(method, experiment(micro_batches=count))
         torch.manual_seed(3)
         handed = update("main", method.loss, batch())
-        results.append((method.net.weight.detach().clone(), handed["scores"], update.window.means(), torch.rand(1)))
+        results.append(
+            (method.net.weight.detach().clone(), handed["scores"], update.window.means(), torch.rand(1))
+        )
     whole, cut = results
     torch.testing.assert_close(cut[0], whole[0], rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(cut[1], whole[1])
@@ -73,7 +75,9 @@ def test_clipping_bounds_the_step_and_logs_the_norm() -> None:
     before = [parameter.detach().clone() for parameter in method.net.parameters()]
     update = updater(method, experiment(clip_norm=0.01))
     update("main", method.loss, batch())
-    moved = torch.cat([(new - old).flatten() for old, new in zip(before, method.net.parameters(), strict=True)])
+    moved = torch.cat(
+        [(new - old).flatten() for old, new in zip(before, method.net.parameters(), strict=True)]
+    )
     assert moved.norm().item() == pytest.approx(0.5 * 0.01, rel=1e-4)
     assert update.window.means()["main/grad_norm"] > 0.01
 

@@ -128,7 +128,9 @@ def test_killed_five_times_at_random(method: str, tmp_path: Path) -> None:
     for _ in range(5):
         trainer = start(killed)
         try:
-            trainer.communicate(timeout=dice.uniform(0.5, 9.0))  # anywhere between the first import and the last step
+            trainer.communicate(
+                timeout=dice.uniform(0.5, 9.0)
+            )  # anywhere between the first import and the last step
         except subprocess.TimeoutExpired:
             kill(trainer)
     finish(killed)

@@ -14,6 +14,7 @@ from sslterm.catalog import find_method
 from sslterm.cli.progress import JsonProgress, PlainProgress, summary
 from sslterm.errors import DataError, ExitCode, SsltermError, UsageError
 from sslterm.run.events import EventsReader
+from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory
 from sslterm.run.metrics import MetricsReader
 from sslterm.run.status import Status, read_status
@@ -69,7 +70,9 @@ def follow(run: RunDirectory, trainer: subprocess.Popen[bytes], *, as_json: bool
         while trainer.poll() is None:
             time.sleep(0.5)
             status = read_status(run.status)
-            if status is not None and (seen is None or status.images != seen.images or status.state != seen.state):
+            if status is not None and (
+                seen is None or status.images != seen.images or status.state != seen.state
+            ):
                 seen = status
                 report(status)
     except KeyboardInterrupt:
@@ -115,7 +118,9 @@ def raise_what_happened(run: RunDirectory, trainer: subprocess.Popen[bytes]) -> 
         error.exit_code = ExitCode(last["exit_code"]) if last.get("exit_code") in known else ExitCode.FAILED
     else:
         tail = run.log.read_text(errors="replace").strip().splitlines()[-1:] if run.log.exists() else []
-        error = SsltermError(f"the trainer of {run.name} ended with code {code}: {''.join(tail)}", f"see {run.log}")
+        error = SsltermError(
+            f"the trainer of {run.name} ended with code {code}: {''.join(tail)}", f"see {run.log}"
+        )
     remove_if_untouched(run)
     raise error
 
@@ -133,10 +138,8 @@ def remove_if_untouched(run: RunDirectory) -> None:
 def write_config(run: RunDirectory, text: str) -> None:
     """Write config.toml and the command line into a new run directory."""
     for path, content in ((run.config, text), (run.meta, json.dumps({"argv": sys.argv}, indent=1))):
-        draft = path.with_name(f".tmp-{path.name}")
         try:
-            draft.write_text(content)
-            os.replace(draft, path)
+            replace_file(path, content.encode())
         except OSError as error:
             raise DataError(f"cannot write {path}: {error.strerror}") from error
 
@@ -155,4 +158,6 @@ def check_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"cannot make {folder}: {error.strerror}", "choose another with --runs or SSLTERM_RUNS") from error
+        raise DataError(
+            f"cannot make {folder}: {error.strerror}", "choose another with --runs or SSLTERM_RUNS"
+        ) from error

@@ -65,16 +65,16 @@ class PlainProgress:
             )
             if status.images:
                 print(f"resumed at step {status.step:,}", flush=True)
-        ended = status.state not in ("starting", "running", "paused")
-        if status.images == 0 or (time.monotonic() < self._next and not ended):
+        at_work = status.state in ("running", "paused")  # the end is told by the summary
+        if not at_work or status.images == 0 or time.monotonic() < self._next:
             return
-        if ended and self._next == float("inf"):
-            return
-        self._next = float("inf") if ended else time.monotonic() + LINE_SECONDS
+        self._next = time.monotonic() + LINE_SECONDS
         parts = [f"step {status.step:>7,}", f"{status.images:,}/{status.total_images:,} images"]
-        parts += [f"{name} {quantity(value)}" for name, value in losses(status.last, self.entry.headline).items()]
+        parts += [
+            f"{name} {quantity(value)}" for name, value in losses(status.last, self.entry.headline).items()
+        ]
         parts.append(rate(status.images_per_second))
-        if not ended and status.seconds_left is not None:
+        if status.seconds_left is not None:
             parts.append(f"{duration(status.seconds_left)} left")
         print("   ".join(parts), flush=True)
 
@@ -110,7 +110,9 @@ def summary(run: RunDirectory, entry: Entry, status: Status, shown: str) -> str:
             lines.append(f"{name}: {picture}")
     if status.state == "finished":
         uses = {"sample": "sample", "decode": "traverse", "encode": "probe", "reconstruct": "reconstruct"}
-        commands = [f"sslterm {verb} {shown}" for capability, verb in uses.items() if capability in entry.capabilities]
+        commands = [
+            f"sslterm {verb} {shown}" for capability, verb in uses.items() if capability in entry.capabilities
+        ]
         lines.append("next: " + " · ".join([*commands, f"sslterm monitor {shown}"]))
     else:
         lines.append(f"next: sslterm resume {shown}")

@@ -12,6 +12,7 @@ from sslterm.catalog import find_method
 from sslterm.cli import launch
 from sslterm.cli.complete import complete_key, complete_preset, complete_source
 from sslterm.cli.options import MethodName, Root, RunName
+from sslterm.cli.progress import summary
 from sslterm.config.presets import default_preset
 from sslterm.config.read import dump
 from sslterm.config.resolve import resolve
@@ -22,7 +23,9 @@ from sslterm.run.status import read_status, state_now
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Processes = Annotated[int, typer.Option("--nproc", min=1, help="Processes, one a GPU (or a CPU share).")]
-Foreground = Annotated[bool, typer.Option("--foreground", help="Train in this process, a plain line now and then.")]
+Foreground = Annotated[
+    bool, typer.Option("--foreground", help="Train in this process, a plain line now and then.")
+]
 Detach = Annotated[bool, typer.Option("--detach", help="Start the training and return at once.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 
@@ -31,11 +34,15 @@ def train(
     method: MethodName,
     preset: Annotated[
         str | None,
-        typer.Option(help="Its recipe; without one, a preset that needs no download.", autocompletion=complete_preset),
+        typer.Option(
+            help="Its recipe; without one, a preset that needs no download.", autocompletion=complete_preset
+        ),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Another data set, by name, or a folder of images.", autocompletion=complete_source),
+        typer.Option(
+            help="Another data set, by name, or a folder of images.", autocompletion=complete_source
+        ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file laid over the preset.")] = None,
     set_: Annotated[
@@ -48,7 +55,9 @@ def train(
     nproc: Processes = 1,
     foreground: Foreground = False,
     detach: Detach = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")
+    ] = False,
     as_json: AsJson = False,
     runs: Root = None,
 ) -> None:
@@ -62,7 +71,9 @@ def train(
     """
     entry = find_method(method)
     chosen = preset or default_preset(entry.name)
-    experiment = resolve(entry.name, chosen, config=config, overrides=set_ or [], data=data, seed=seed, sources=SOURCES)
+    experiment = resolve(
+        entry.name, chosen, config=config, overrides=set_ or [], data=data, seed=seed, sources=SOURCES
+    )
     text = dump(experiment)
     if dry_run:
         typer.echo(text, nl=False)
@@ -94,7 +105,9 @@ def resume(
     status = read_status(found.status)
     state = state_now(status) if status is not None else "starting"
     if status is not None and state in ("running", "paused"):
-        raise UsageError(f"{found.name} is {state} already (pid {status.pid})", f"watch it: sslterm monitor {found.name}")
+        raise UsageError(
+            f"{found.name} is {state} already (pid {status.pid})", f"watch it: sslterm monitor {found.name}"
+        )
     if state == "finished":
         print(f"{found.name} is finished; there is nothing left to train", file=sys.stderr)
         return
@@ -134,6 +147,6 @@ def _watch(run: RunDirectory, *, trainer_pid: int) -> ExitCode:
     if outcome == "detached":
         typer.echo(f"{run.name} goes on (pid {trainer_pid}); come back: sslterm monitor {run.name}")
         return ExitCode.OK
-    typer.echo(launch.summary(run, find_method(launch.method_of(run)), status, run.name))
+    typer.echo(summary(run, find_method(launch.method_of(run)), status, run.name))
     codes = {"stopped": ExitCode.STOPPED, "diverged": ExitCode.DIVERGED, "failed": ExitCode.FAILED}
     return codes.get(status.state, ExitCode.OK)

@@ -17,7 +17,7 @@ from sslterm.methods.base import Inputs, Method
 def method_class(name: str) -> type[Method]:
     """Import the class that the catalog names."""
     module, _, attribute = find_method(name).target.partition(":")
-    cls = getattr(importlib.import_module(module), attribute)
+    cls: type[Method] = getattr(importlib.import_module(module), attribute)
     assert issubclass(cls, Method)
     return cls
 
@@ -48,16 +48,17 @@ def build_method(experiment: Experiment, inputs: Inputs) -> Method:
     config = parse(cls.Config, experiment.method, where)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.run.seed)
-        method = cls(config, inputs)  # type: ignore[call-arg]
+        method = cls(config, inputs)
     groups = method.parameter_groups()
     if set(groups) != set(experiment.optim):
         raise UsageError(
-            f"{experiment.run.method} trains {sorted(groups)}, but the preset has [optim.*] for {sorted(experiment.optim)}"
+            f"{experiment.run.method} trains {sorted(groups)}, "
+            f"but the preset has [optim.*] for {sorted(experiment.optim)}"
         )
     if cls.couples_batch and experiment.train.micro_batches > 1:
         raise UsageError(
-            f"train.micro_batches = {experiment.train.micro_batches}: the loss of {experiment.run.method} compares the "
-            "images of a batch, so that a batch in portions would be a different method",
+            f"train.micro_batches = {experiment.train.micro_batches}: the loss of {experiment.run.method} compares "
+            "the images of a batch, so that a batch in portions would be a different method",
             "set train.micro_batches=1; to save memory, lower train.batch",
         )
     return method
@@ -74,12 +75,18 @@ def find_device(name: str) -> torch.device:
     if kind not in ("auto", "cpu", "cuda", "mps"):
         raise UsageError(f"--device {name}: unknown", did_you_mean(kind, ("auto", "cpu", "cuda", "mps")))
     if kind == "auto":
-        kind = name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        kind = name = (
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
     if kind == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("there is no usable CUDA device here", "try --device cpu, or see what `sslterm doctor` finds")
+        raise DeviceError(
+            "there is no usable CUDA device here", "try --device cpu, or see what `sslterm doctor` finds"
+        )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("there is no usable MPS device here", "try --device cpu")
     device = torch.device(name)
     if kind == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
-        raise DeviceError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices, numbered from 0")
+        raise DeviceError(
+            f"--device {name}: there are {torch.cuda.device_count()} CUDA devices, numbered from 0"
+        )
     return device

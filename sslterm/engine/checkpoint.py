@@ -65,7 +65,13 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    run: RunDirectory, *, step: int, images: int, model: Mapping[str, Tensor], trainer: Mapping[str, Any], keep: int
+    run: RunDirectory,
+    *,
+    step: int,
+    images: int,
+    model: Mapping[str, Tensor],
+    trainer: Mapping[str, Any],
+    keep: int,
 ) -> Path:
     """Write a checkpoint and drop all but the newest `keep`.
 
@@ -105,7 +111,9 @@ def list_checkpoints(run: RunDirectory) -> list[int]:
     """Image counts of the checkpoints there are, oldest first; not verified."""
     if not run.checkpoints.is_dir():
         return []
-    return sorted(int(path.name) for path in run.checkpoints.iterdir() if path.name.isdigit() and path.is_dir())
+    return sorted(
+        int(path.name) for path in run.checkpoints.iterdir() if path.name.isdigit() and path.is_dir()
+    )
 
 
 def open_checkpoint(run: RunDirectory, images: int) -> Checkpoint:
@@ -150,7 +158,9 @@ def newest_checkpoint(run: RunDirectory) -> tuple[Checkpoint | None, list[str]]:
         except DamagedError as error:
             complaints.append(error.message)
     if complaints:
-        raise DataError(f"no checkpoint of {run.name} is whole: {complaints[0]}", f"start anew; see {run.path}")
+        raise DataError(
+            f"no checkpoint of {run.name} is whole: {complaints[0]}", f"start anew; see {run.path}"
+        )
     return None, complaints
 
 

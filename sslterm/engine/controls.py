@@ -122,7 +122,12 @@ class Controls:
         rates = {f"optim.{name}.lr": name for name in self.experiment.optim}
         if key not in rates:
             return f"refused: {key!r} cannot be changed while running; {', '.join(rates)} can"
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+            or value <= 0
+        ):
             return f"refused: {key} must be a positive number, not {value!r}"
         orders.rates[rates[key]] = float(value)
         return "done"

@@ -27,7 +27,7 @@ from sslterm.engine.precision import choose_precision
 from sslterm.engine.scribe import Scribe
 from sslterm.engine.update import Clock, NotFiniteError, Updater
 from sslterm.errors import DivergedError
-from sslterm.evaluate.online import online_metrics
+from sslterm.evaluate.online import online_metrics, raw_pixel_metrics
 from sslterm.evaluate.panels import capability_panels
 from sslterm.methods.base import Method
 from sslterm.rows import rank, world_size
@@ -40,7 +40,13 @@ class Trainer:
     """Trains one run directory from where its newest checkpoint stands."""
 
     def __init__(
-        self, experiment: Experiment, source: Source, scribe: Scribe, controls: Controls, *, device: torch.device
+        self,
+        experiment: Experiment,
+        source: Source,
+        scribe: Scribe,
+        controls: Controls,
+        *,
+        device: torch.device,
     ) -> None:
         self.experiment = experiment
         self.scribe = scribe
@@ -50,7 +56,7 @@ class Trainer:
         self.test_store = Store(source.test, device)
         self.method = build_method(experiment, inputs_of(experiment, source)).to(device)
         if device.type != "mps" and any(parameter.ndim == 4 for parameter in self.method.parameters()):
-            self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.method.to(memory_format=torch.channels_last)
         self.clock = Clock(total_images=experiment.train.images)
         self.stream = BatchStream(
             self.train_store,
@@ -61,6 +67,8 @@ class Trainer:
         )
         self.updater: Updater
         self.epoch_begun = -1
+        self.saved_images = -1
+        """Where the newest checkpoint of this process stands."""
         self.elapsed_seconds = 0.0
         self._stretch_images, self._stretch_seconds = 0, 0.0
         """Pure training since the last log line."""
@@ -71,7 +79,9 @@ class Trainer:
         """Start anew from the seed, or from a checkpoint."""
         torch.manual_seed(self.experiment.run.seed)
         if checkpoint is None:
-            first = self.train_store.batch(torch.arange(min(self.experiment.train.batch, len(self.train_store))))
+            first = self.train_store.batch(
+                torch.arange(min(self.experiment.train.batch, len(self.train_store)))
+            )
             asked = self.experiment.train.precision
             self._build_updater(choose_precision(asked, self.method, first, self.device))
             distributed.copy_from_first(self.method)
@@ -113,7 +123,8 @@ class Trainer:
         self.method.train()
         while self.clock.images < self.clock.total_images:
             if self._asked_to_stop():
-                self.save()
+                if self.saved_images != self.clock.images:
+                    self.save()
                 return "stopped"
             began, before = time.perf_counter(), self.clock.images
             self._maybe_begin_epoch()
@@ -194,6 +205,8 @@ class Trainer:
         with self._aside():
             seed = self.experiment.run.seed
             values = dict(online_metrics(self.method, self.train_store, self.test_store, seed=seed))
+            if self.clock.step == 0 and "test/knn" in values:  # a baseline, which never changes
+                values |= raw_pixel_metrics(self.train_store, self.test_store, seed=seed)
         self.scribe.metrics(values, seconds=self.elapsed_seconds)
         self.scribe.event("evaluation", step=self.clock.step, **values)
 
@@ -237,6 +250,7 @@ class Trainer:
                 keep=self.experiment.watch.keep_checkpoints,
             )
             self.scribe.event("checkpoint", step=self.clock.step, images=self.clock.images)
+        self.saved_images = self.clock.images
         distributed.barrier()
 
     def _check_finite(self) -> None:
@@ -251,7 +265,9 @@ class Trainer:
             raise self._diverged(problem or NotFiniteError("a value on another rank", self.clock.step))
 
     def _first_bad_weight(self) -> str | None:
-        tensors = [(name, value) for name, value in self.method.state_dict().items() if value.is_floating_point()]
+        tensors = [
+            (name, value) for name, value in self.method.state_dict().items() if value.is_floating_point()
+        ]
         if not tensors:
             return None
         bad = torch.stack([(~torch.isfinite(value)).any() for _, value in tensors]).tolist()

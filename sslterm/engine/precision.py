@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
-from sslterm.methods.base import Batch, LossFn, Method
+from sslterm.methods.base import LossFn, Method
 
 
 def choose_precision(asked: str, method: Method, batch: Batch, device: torch.device) -> str:
@@ -22,7 +23,9 @@ def choose_precision(asked: str, method: Method, batch: Batch, device: torch.dev
         UsageError: float16 was asked for without a GPU, where it has no fast kernels.
     """
     if asked == "float16" and device.type != "cuda":
-        raise UsageError(f"train.precision = float16 needs a CUDA device, not {device.type}", "use bfloat16 or auto")
+        raise UsageError(
+            f"train.precision = float16 needs a CUDA device, not {device.type}", "use bfloat16 or auto"
+        )
     if asked != "auto":
         return asked
     if device.type == "cuda":
@@ -36,11 +39,16 @@ def choose_precision(asked: str, method: Method, batch: Batch, device: torch.dev
 
 def _has_bfloat16_units() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware; emulation is slower than float32."""
-    flags = (getattr(torch.cpu, name, lambda: False) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    flags = (
+        getattr(torch.cpu, name, lambda: False)
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
     return any(flag() for flag in flags)
 
 
-def _seconds_per_step(method: Method, batch: Batch, *, rounds: int = 4, seconds: float = 1.0) -> tuple[float, float]:
+def _seconds_per_step(
+    method: Method, batch: Batch, *, rounds: int = 4, seconds: float = 1.0
+) -> tuple[float, float]:
     """(float32, bfloat16) seconds of a step's forward and backward passes, the best of interleaved rounds."""
     probe = copy.deepcopy(method).train()
     best = [float("inf"), float("inf")]

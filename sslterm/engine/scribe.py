@@ -30,7 +30,9 @@ HEARTBEAT_SECONDS = 1.0
 class Scribe:
     """Writes the run directory. On ranks other than 0 every call does nothing."""
 
-    def __init__(self, run: RunDirectory, status: Status, *, draw: Draw, report: Report, active: bool) -> None:
+    def __init__(
+        self, run: RunDirectory, status: Status, *, draw: Draw, report: Report, active: bool
+    ) -> None:
         self.run = run
         self.status = replace(status, pid=os.getpid(), host=socket.gethostname())
         self.active = active

@@ -1,11 +1,12 @@
 """One optimizer step: the only place that knows precision, micro-batches, gradient exchange, clipping and compilation.
 
-micro-batches -> autocast -> (compiled) loss -> backward on the group's parameters -> mean over ranks -> clip -> rate -> step.
-Losses stay on the device; `Window` fetches them when something is logged.
+micro-batches -> autocast -> (compiled) loss -> backward on the group's parameters -> mean over ranks -> clip -> rate
+-> step. Losses stay on the device; `Window` fetches them when something is logged.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -16,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from sslterm.config.schema import Experiment
+from sslterm.data.batch import Batch
 from sslterm.engine import distributed, schedule
 from sslterm.engine.optim import make_optimizer, set_rate
-from sslterm.methods.base import Batch, LossFn, Method
+from sslterm.methods.base import LossFn, Method
 from sslterm.rows import rank, rows, world_size
 
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -80,7 +82,9 @@ class Window:
         means = distributed.average(torch.stack(columns)).tolist()
         if not all(map(math.isfinite, means)):
             self.check()
-            name = next(name for name, mean in zip(self.values, means, strict=True) if not math.isfinite(mean))
+            name = next(
+                name for name, mean in zip(self.values, means, strict=True) if not math.isfinite(mean)
+            )
             raise NotFiniteError(name, self.steps[name][-1])  # it happened on another rank
         names = list(self.values)
         self.values, self.steps = {}, {}
@@ -165,8 +169,10 @@ class Updater:
         random_state = _random_state(self.device) if portions > 1 else None
         scalars: dict[str, Tensor] = {}
         batched: dict[str, list[Tensor]] = {}
-        for start, stop in zip(bounds, bounds[1:], strict=False):
-            if start and random_state is not None:  # every portion draws for the whole batch from the same state
+        for start, stop in itertools.pairwise(bounds):
+            if (
+                start and random_state is not None
+            ):  # every portion draws for the whole batch from the same state
                 _set_random_state(random_state, self.device)
             portion = batch if portions == 1 else batch[start:stop]
             share = (stop - start) / local

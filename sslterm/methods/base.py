@@ -7,8 +7,8 @@ logging then live in one place and hold for all methods.
 Rules that make exact resume, several ranks and micro-batches hold without code in any method:
 
 - State that must survive is a parameter or a buffer; what changes with time is a function of `update.progress`.
-- Randomness inside a loss comes from `sslterm.rows` (`randn`, `rand`, `bernoulli`, ...), which draws for the whole batch and
-  returns the rows at hand, so that the result does not depend on how a batch is cut.
+- Randomness inside a loss comes from `sslterm.rows` (`randn`, `rand`, `bernoulli`, ...), which draws for the whole
+  batch and returns the rows at hand, so that the result does not depend on how a batch is cut.
 - A loss reads buffers and never writes them (normalization statistics aside); writes happen in `step`.
 - Networks return float32, and losses are computed in float32.
 """
@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from sslterm.config.schema import ViewConfig
 from sslterm.data.batch import Batch
 from sslterm.run.panels import Panel
-
 
 LossFn = Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
 """batch -> (scalar loss, aux). A 0-d entry of aux is logged; one of B rows is handed back by `update`."""

@@ -27,7 +27,13 @@ class Encoder(nn.Module):
     """
 
     def __init__(
-        self, network: Network, shape: tuple[int, int, int], *, widths: tuple[int, ...], features: int, activation: Activation
+        self,
+        network: Network,
+        shape: tuple[int, int, int],
+        *,
+        widths: tuple[int, ...],
+        features: int,
+        activation: Activation,
     ) -> None:
         super().__init__()
         channels, height, width = shape
@@ -67,7 +73,13 @@ class Decoder(nn.Module):
     """The mirror of `Encoder`: vectors of `features` numbers to images of `shape`, without an output activation."""
 
     def __init__(
-        self, network: Network, shape: tuple[int, int, int], *, widths: tuple[int, ...], features: int, activation: Activation
+        self,
+        network: Network,
+        shape: tuple[int, int, int],
+        *,
+        widths: tuple[int, ...],
+        features: int,
+        activation: Activation,
     ) -> None:
         super().__init__()
         self.shape = shape

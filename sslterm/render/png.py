@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from sslterm.render.ink import (
 from sslterm.render.panel import plot_of, shape_of
 from sslterm.render.picture_charts import bars_picture, plot_picture, scatter_picture
 from sslterm.render.picture_tiles import images_picture, matrix_picture
+from sslterm.run.files import replace_file
 from sslterm.run.panels import Kind, Panel
 
 MARGIN = 20
@@ -79,15 +79,10 @@ def save_picture(picture: Image.Image, path: Path) -> None:
     Raises:
         OSError: the disk is full or read-only.
     """
+    content = io.BytesIO()
+    picture.save(content, format="PNG")
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=".png")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            picture.save(file, format="PNG")
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    replace_file(path, content.getvalue())
 
 
 def write_png(panel: Panel, path: Path) -> None:

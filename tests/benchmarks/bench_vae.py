@@ -118,7 +118,9 @@ def loader_side(images: torch.Tensor) -> Callable[[int], None]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=200)
     given = parser.parse_args()
@@ -132,9 +134,13 @@ def main() -> None:
             run(given.steps)
             if turn:  # the first round warms up
                 rates[name].append(given.steps * BATCH / (time.perf_counter() - start))
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.processor() or platform.machine()}")
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.processor() or platform.machine()}"
+    )
     for name, values in rates.items():
-        print(f"{name:8} {statistics.median(values):>9,.0f} img/s   ({min(values):,.0f} to {max(values):,.0f})")
+        print(
+            f"{name:8} {statistics.median(values):>9,.0f} img/s   ({min(values):,.0f} to {max(values):,.0f})"
+        )
     for peer in ("bare", "loader"):
         ratios = [ours / theirs for ours, theirs in zip(rates["engine"], rates[peer], strict=True)]
         print(f"engine / {peer}: {statistics.median(ratios):.3f}   ({min(ratios):.3f} to {max(ratios):.3f})")

@@ -1,6 +1,8 @@
-"""The whole catalog on two gloo ranks in one pair of processes: `torchrun --nproc-per-node 2 -m tests.conformance.ranks OUT`.
+"""The whole catalog on two gloo ranks, in one pair of processes.
 
-Writes, for every method, the gradient of each first update and the state after a few steps, as rank 0 and rank 1 see it.
+    torchrun --nproc-per-node 2 -m tests.conformance.ranks OUT
+
+Writes, for every method, the gradient of each first update and the state after a few steps, as each rank sees it.
 """
 
 from __future__ import annotations

@@ -39,7 +39,9 @@ def shrink(method: str, preset: str, *, batch: int = 16, steps: int = 12, **chan
     name = "digits" if data["name"] in GREY else "sprites" if "frames" in data else "shapes"
     data.update(name=name, path="", size=min(data["size"] or 32, 64 if method == "dcgan" else 32))
     data.update(train_images=96, test_images=64)
-    table["train"].update(images=steps * batch, batch=batch, micro_batches=1, precision="float32", compile=False)
+    table["train"].update(
+        images=steps * batch, batch=batch, micro_batches=1, precision="float32", compile=False
+    )
     table["watch"].update(
         log_every_images=2 * batch,
         panels_every_images=steps * batch,

@@ -94,10 +94,18 @@ class VAE(Method):
         self.latent_dim = config.latent_dim
         self.values = inputs.values
         self.encoder = Encoder(
-            config.network, inputs.shape, widths=config.widths, features=2 * config.latent_dim, activation=config.activation
+            config.network,
+            inputs.shape,
+            widths=config.widths,
+            features=2 * config.latent_dim,
+            activation=config.activation,
         )
         self.decoder = Decoder(
-            config.network, inputs.shape, widths=config.widths, features=config.latent_dim, activation=config.activation
+            config.network,
+            inputs.shape,
+            widths=config.widths,
+            features=config.latent_dim,
+            activation=config.activation,
         )
         if config.decoder == "gaussian":
             self.log_deviation = nn.Parameter(torch.full((), -1.0))  # of a pixel in [0, 1]
@@ -105,7 +113,9 @@ class VAE(Method):
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         x = self.observe(batch.images)
         mean, log_variance = self.posterior(x)
-        z = mean + (0.5 * log_variance).exp() * randn(len(x), self.latent_dim, like=mean)  # reparameterization, §2.4
+        z = mean + (0.5 * log_variance).exp() * randn(
+            len(x), self.latent_dim, like=mean
+        )  # reparameterization, §2.4
         reconstruction = -self.log_conditional(x, z).mean()
         kl = kl_to_standard_normal(mean, log_variance).sum(1).mean()
         aux = {"neg_elbo_nats": reconstruction + kl, "reconstruction_nats": reconstruction, "kl_nats": kl}
@@ -154,7 +164,8 @@ class VAE(Method):
 
     def decode(self, z: Tensor) -> Tensor:
         """The mean of p(x|z)."""
-        return self.decoder(z).sigmoid()
+        output: Tensor = self.decoder(z)
+        return output.sigmoid()
 
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.encode(images))
