@@ -216,9 +216,8 @@ def main() -> int:
         ratios[name] = [ours / theirs for ours, theirs in zip(values, rates[baseline], strict=True)]
         print(f"{name:28}{spread(values, ',.0f'):>36}{spread(ratios[name], '.1f'):>30}  {moments[name]}")
     reached = statistics.median(ratios[list(sides)[-1]])
-    print(
-        f"\n{reached:.1f}x {baseline}: the target of {TARGET:g}x is {'met' if reached >= TARGET else 'MISSED'}"
-    )
+    verdict = "met" if reached >= TARGET else "MISSED"
+    print(f"\n{reached:.1f} times {baseline}: the target of {TARGET:g} is {verdict}")
     return 0 if reached >= TARGET else 1
 
 
