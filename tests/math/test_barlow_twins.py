@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 
+from sslterm.config.schema import ViewConfig
+from sslterm.data.batch import Batch
+from sslterm.errors import UsageError
+from sslterm.methods.base import Inputs
 from sslterm.methods.joint_embedding.barlow_twins import (
+    BarlowTwins,
     barlow_twins_loss,
     correlation_terms,
     cross_correlation,
@@ -144,3 +151,75 @@ def test_two_ranks_have_the_gradient_of_one(tmp_path: Path) -> None:
         (gradient,) = torch.autograd.grad(loss, weight)
         for results in over_ranks:
             torch.testing.assert_close(results[number], (loss.detach(), gradient))
+
+
+def view(**changes: object) -> ViewConfig:
+    """A crop and a flip, besides `changes`."""
+    off: dict[str, object] = {field.name: 0.0 for field in fields(ViewConfig)}
+    off.update(crop=(0.3, 1.0), crop_ratio=(0.75, 1.33), blur_sigma=(0.1, 2.0), flip=0.5)
+    return ViewConfig(**{**off, **changes})  # type: ignore[arg-type]
+
+
+def build(dimensions: int = 8, **views: ViewConfig) -> BarlowTwins:
+    config = BarlowTwins.Config(
+        backbone="conv",
+        widths=(4, 8),
+        pixel_mean=(0.5,),
+        pixel_std=(0.25,),
+        projector=(16, dimensions),
+        off_diagonal_weight=LAMBDA,
+    )
+    torch.manual_seed(0)
+    inputs = Inputs(channels=3, height=16, width=16, train_images=64, views=views)
+    return BarlowTwins(config, inputs)
+
+
+def batch_of(n: int) -> Batch:
+    images = torch.rand(n, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    return Batch(images, torch.arange(n), torch.full((n,), -1))
+
+
+def test_each_view_is_its_own_and_passes_the_network_by_itself() -> None:
+    method, batch = build(a=view(), b=view(solarize=1.0)).train(), batch_of(32)
+    torch.manual_seed(1)
+    loss, aux = method.loss(batch)
+    torch.manual_seed(1)
+    z = [method.projector(method.encoder(one(batch.images))) for one in (method.view_a, method.view_b)]
+    assert method.view_b.config.solarize == 1.0
+    expected, _ = barlow_twins_loss(*z, LAMBDA)
+    torch.testing.assert_close(loss, expected)
+    assert set(aux) == {"on_diagonal", "off_diagonal"}
+
+
+@pytest.mark.parametrize("names", ["a", "abc"])
+def test_other_than_two_views_are_a_usage_error(names: str) -> None:
+    with pytest.raises(UsageError, match=f"compares two views, and the preset has {len(names)}"):
+        build(**{name: view() for name in names})
+
+
+@pytest.mark.parametrize("dimensions", [8, 300])
+def test_panels_show_the_correlation_and_the_views(dimensions: int) -> None:
+    whole = view(crop=(1.0, 1.0), flip=0.0)
+    method, batch = build(dimensions, a=whole, b=whole).eval(), batch_of(40)
+    with torch.no_grad():
+        for weight in method.projector.parameters():
+            weight *= 10  # variances far above the 1e-5 that standardization adds
+        correlation, views = method.panels(batch)
+    shown = min(dimensions, 256)
+    assert correlation.name == "cross-correlation"
+    assert (correlation.center, correlation.low, correlation.high) == (0.0, -1.0, 1.0)
+    assert correlation.array.shape == (shown, shown)
+    # Both views are the image itself, so that this is an ordinary matrix of correlations: of numpy's.
+    with torch.no_grad():
+        expected = np.corrcoef(method.embed(batch.images).numpy().T)[:shown, :shown]
+    np.testing.assert_allclose(correlation.array, expected, atol=1e-3)
+    assert ("first 256 of 300 dimensions" in correlation.caption) == (dimensions == 300)
+    assert views.array.shape == (48, 3, 16, 16)
+    np.testing.assert_array_equal(views.array[0::2], views.array[1::2])
+
+
+def test_what_is_encoded_is_before_the_projector() -> None:
+    method = build(a=view(), b=view()).eval()
+    images = batch_of(4).images
+    assert method.encode(images).shape == (4, 8)
+    assert torch.equal(method.layers(images)["pooled"], method.encode(images))
