@@ -82,7 +82,7 @@ def cut_frame(image: Image.Image, size: tuple[int, int]) -> Picture:
     pixels = np.asarray(whole)
     if pixels.ndim == 2:
         return Picture(np.repeat(pixels[None], 3, 0), grey=True)
-    pixels = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    pixels = pixels.transpose(2, 0, 1).copy()  # Pillow's own memory is read-only
     grey = np.array_equal(pixels[0], pixels[1]) and np.array_equal(pixels[1], pixels[2])
     return Picture(pixels, grey=grey)
 

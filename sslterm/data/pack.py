@@ -175,7 +175,7 @@ def _mask(path: Path, cut: Size) -> Picture:
 def _common_size(root: Path, files: Sequence[File]) -> tuple[int, int]:
     """(height, width) that all readable files have."""
     sizes: dict[tuple[int, int], str] = {}
-    for file in files:
+    for file in sorted(files):
         with quietly(), suppress(UnreadableError):
             sizes.setdefault(picture_size(root / file.path), file.path)
         if len(sizes) > 1:
