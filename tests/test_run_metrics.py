@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from unittest import mock
 
@@ -211,6 +212,74 @@ def test_any_log_reads_as_by_json_however_it_grows(
         assert not reader.refresh()
 
 
+def assert_read_as_by_json(lines: Iterable[bytes]) -> None:
+    """Each of `lines`, all in one block, is read as it would be on its own."""
+    content = b"".join(line + b"\n" for line in lines)
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(files, "BLOCK_BYTES", 2 * len(content)):
+        (Path(folder) / "m").write_bytes(content)
+        reader = MetricsReader(Path(folder) / "m")
+        reader.refresh()
+        assert_same(by_reader(reader), by_json(content))
+
+
+def test_every_short_text_is_read_as_a_number_if_json_does() -> None:
+    """All texts of up to four of the characters that matter, in the middle of a line and at its end."""
+    texts = [
+        b"".join(text) for n in range(5) for text in product(*n * [[b"0", b"7", b"-", b".", b"e", b"+"]])
+    ]
+    texts += [b"1234" + text + b"5" for text in texts[:300]]
+    texts += [bytes([byte]) for byte in range(256) if byte != ord("\n")]
+    texts += [b"1" + text + b"1" for text in texts[-255:]]
+    plain = b'{"step":1,"images":2,"seconds":3,"x":4,"y":5}'
+    middle = [b'{"step":%d,"images":2,"seconds":3,"x":%b,"y":5}' % item for item in enumerate(texts)]
+    end = [b'{"step":%d,"images":2,"seconds":3,"x":4,"y":%b}' % item for item in enumerate(texts)]
+    assert_read_as_by_json([plain, *middle, *end])
+
+
+def test_long_numbers_round_as_json_rounds() -> None:
+    random.seed(0)
+    digits = ["".join(random.choices("0123456789", k=random.randint(1, 19))) for _ in range(3000)]
+    whole = [text.lstrip("0") or "0" for text in digits]
+    point = [f"{text[: random.randint(1, 19)]}.{text}" for text in whole]
+    power = [f"{text}e{random.choice('+-')}{random.randint(0, 35):02d}" for text in whole + point]
+    edges = [str(2**53 + n) for n in range(-3, 4)] + [
+        f"0.{'0' * n}{m}" for n in range(25) for m in (1, 123456789)
+    ]
+    long = [f"{random.randint(10**15, 10**16)}.{random.randint(0, 10**16):016}" for _ in range(20_000)]
+    for numbers in (whole, whole + point + power + edges, long):
+        lines = [f'{{"step":{i},"images":1,"seconds":1,"x":-{text},"y":1}}' for i, text in enumerate(numbers)]
+        assert_read_as_by_json(line.encode() for line in lines)
+
+
+def test_a_line_damaged_anywhere_is_read_as_by_json() -> None:
+    """Each byte of a line replaced, left out, doubled, and the line cut there."""
+    line = b'{"step":12,"images":345,"seconds":6.75,"main/loss/of_critic":-0.125,"rate":3e-05,"z":null}'
+    damaged = [line]
+    for at in range(len(line)):
+        damaged += [line[:at] + bytes([byte]) + line[at + 1 :] for byte in b'01e.-+,:{}"x \r\xff\x80']
+        damaged += [line[:at] + line[at + 1 :], line[: at + 1] + line[at:], line[:at], line[at:]]
+    random.Random(0).shuffle(damaged)
+    assert_read_as_by_json([line, *damaged])
+
+
+@pytest.mark.parametrize("length", [1, 4, 5, 6, 12, 13, 14, 21])
+def test_keys_that_differ_in_one_byte_are_told_apart(length: int) -> None:
+    """Keys are compared in pieces of eight bytes; the label of a key is four bytes longer."""
+    keys = [("k" * at + other + "k" * length)[:length] for at in range(length) for other in "ajlz"]
+    lines = [f'{{"step":{i},"images":1,"seconds":1,"{key}":{i}}}' for i, key in enumerate(2 * keys)]
+    for first in range(0, len(lines), columns.MOST_KINDS):
+        some = lines[first : first + columns.MOST_KINDS]
+        assert_read_as_by_json(line.encode() for line in [*some, *reversed(some), *some])
+
+
+def test_lines_of_other_kinds_keep_their_places() -> None:
+    """Lines that are read by `json`, for different reasons, between lines that are not."""
+    values = ["0.5", "1E5", "[1]", "1e100", "2"]
+    lines = [f'{{"step":{i},"images":{i},"seconds":1,"x":{values[i % 5]}}}' for i in range(200)]
+    lines[::7] = [line.replace(",", ", ") for line in lines[::7]]
+    assert_read_as_by_json(line.encode() for line in lines)
+
+
 def test_a_line_of_deep_nesting_is_passed_over(tmp_path: Path) -> None:
     clocks = b'"step":1,"images":1,"seconds":1'
     (tmp_path / "m").write_bytes(
@@ -228,7 +297,7 @@ def test_plain_lines_never_reach_json(tmp_path: Path) -> None:
     for step in range(400):
         clocks = {"step": step * 1000, "images": step * 1_000_000, "seconds": step * 7.7}
         value = random.choice([0.0, 1.0, -1.0, math.nan]) * 10.0 ** random.uniform(-12, 12)
-        writer.write(**clocks, values={"main/loss": value, "main/lr": 1e-4 / (step + 1)})
+        writer.write(**clocks, values={"main/loss": value, "main/lr": 1e-4 / (step + 1), "rate": step % 3})
         if step % 20 == 0:
             writer.write(**clocks, values={"test/knn": random.random()})
     with mock.patch.object(columns, "parse_object", wraps=columns.parse_object) as parse:
@@ -307,12 +376,13 @@ def test_another_file_in_its_place_is_read_anew(tmp_path: Path, change: str) -> 
         assert len(reader.series["old"]) == 100
         (tmp_path / "takes the inode").touch()
     else:
-        (tmp_path / "n").touch()
+        for step in range(200):
+            MetricsWriter(tmp_path / "n").write(step=step, images=0, seconds=0, values={"new": 1.0})
         os.replace(tmp_path / "n", path)
     writer.write(step=1, images=1, seconds=1, values={"new": 2.0})
     assert reader.refresh()
     assert list(reader.series) == ["new"]
-    assert reader.series["new"].value.tolist() == [2.0]
+    assert reader.series["new"].value.tolist() == (200 * [1.0] if change == "replaced" else []) + [2.0]
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path)])
