@@ -1,0 +1,162 @@
+"""Presets trained in full, as a user would, and held to what they must reach. Minutes each: `pytest -m slow`.
+
+What was measured stands in the presets' headers. Set SSLTERM_RUNS_KEPT to a folder to keep the runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sslterm.data.store import Store
+from sslterm.engine.build import build_method
+from sslterm.engine.load import Loaded, load_method
+from sslterm.evaluate.fidelity import fidelity
+from sslterm.evaluate.judge import judge_images, make_space
+from sslterm.methods.base import Samples
+from sslterm.run.layout import RunDirectory
+from sslterm.run.panels import load_panel
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+
+CPU = torch.device("cpu")
+needs_mnist = pytest.mark.skipif(
+    not (Path(os.environ.get("SSLTERM_DATA", "/nowhere")) / "MNIST" / "raw").is_dir(),
+    reason="needs MNIST in SSLTERM_DATA",
+)
+
+
+def sslterm(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "sslterm", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def trained(tmp_path: Path, method: str, preset: str) -> RunDirectory:
+    """A run of the preset as it is, trained to the end; one that is kept is taken up again."""
+    folder = Path(os.environ.get("SSLTERM_RUNS_KEPT", tmp_path)).resolve()
+    run = RunDirectory(folder / "runs" / f"{method}-{preset}-1")
+    if run.path.exists():
+        sslterm(folder, "resume", run.name, "--foreground", "--device", "cpu")
+    else:
+        print(sslterm(folder, "train", method, "--preset", preset, "--device", "cpu"))
+    return run
+
+
+def answers(run: RunDirectory, *arguments: str) -> list[dict[str, Any]]:
+    """The results of `evaluate` or `probe`."""
+    verb, *rest = arguments
+    found = json.loads(sslterm(run.path.parents[1], verb, run.name, "--json", "--device", "cpu", *rest))[
+        "results"
+    ]
+    print(json.dumps(found, indent=1))
+    assert isinstance(found, list)
+    return found
+
+
+def value(results: list[dict[str, Any]], name: str) -> float:
+    return next(float(result["value"]) for result in results if str(result["name"]).startswith(name))
+
+
+def probed(run: RunDirectory) -> dict[str, dict[str, Any]]:
+    return {result["protocol"]: result for result in answers(run, "probe")}
+
+
+def final_panel(run: RunDirectory, name: str) -> np.ndarray:
+    newest = max((run.panels / name).glob("*.npz"), key=lambda path: int(path.stem))
+    return load_panel(newest).array
+
+
+def test_vae_digits(tmp_path: Path) -> None:
+    run = trained(tmp_path, "vae", "digits")
+    assert value(answers(run, "evaluate"), "neg_elbo_nats") <= 103.5
+    plane = final_panel(run, "latent-plane")
+    side = round(len(plane) ** 0.5)
+    plane = plane.reshape(side, side, -1)
+    steps = [np.square(np.diff(plane, axis=axis)).mean() for axis in (0, 1)]
+    assert max(steps) < 0.1 * 2 * plane.reshape(side * side, -1).var(0).mean(), "neighbours are not alike"
+    space = make_space("digits", *_stores(load_method(run, CPU)), device=CPU)
+    shown = judge_images(space, torch.from_numpy(plane.reshape(-1, 1, 16, 16))).histogram
+    print("kinds of digits on the plane:", shown.tolist())
+    assert (shown > 0).sum() >= 8, "the plane shows too few kinds of digits"
+
+
+@needs_mnist
+def test_vae_mnist(tmp_path: Path) -> None:
+    run = trained(tmp_path, "vae", "mnist")
+    assert value(answers(run, "evaluate"), "neg_elbo_nats") <= 143
+
+
+@needs_mnist
+def test_vae_mnist_burda(tmp_path: Path) -> None:
+    run = trained(tmp_path, "vae", "mnist-burda")
+    assert value(answers(run, "evaluate", "--samples", "5000", "-n", "500"), "iw_nll_nats@5000") <= 90
+
+
+def test_vae_shapes(tmp_path: Path) -> None:
+    run = trained(tmp_path, "vae", "shapes")
+    results = answers(run, "evaluate")
+    assert value(results, "neg_elbo_bits_per_dim") < 5.0
+    assert value(results, "mse") < 0.01
+
+
+def test_autoencoder_shapes(tmp_path: Path) -> None:
+    run = trained(tmp_path, "autoencoder", "shapes")
+    loaded = load_method(run, CPU)
+    train, test = (
+        images.float().div(255).flatten(1)
+        for images in (loaded.source.train.images, loaded.source.test.images)
+    )
+    mean = train.mean(0)
+    principal = torch.pca_lowrank(train - mean, q=loaded.method.latent_dim, niter=4)[2]  # type: ignore[arg-type]
+    linear = ((test - mean) @ principal @ principal.T + mean - test).square().mean().item()
+    print(f"PCA with as many numbers: {linear:.5f}")
+    assert value(answers(run, "evaluate"), "mse") < 0.5 * linear
+
+
+def test_barlow_twins_patterns(tmp_path: Path) -> None:
+    run = trained(tmp_path, "barlow-twins", "patterns")
+    scores = probed(run)
+    assert scores["knn"]["accuracy"] >= 0.66
+    assert scores["linear"]["accuracy"] >= 0.75
+    for score in scores.values():
+        assert score["accuracy"] > max(score["baseline_pixels"], score["baseline_untrained"]) + 0.1
+    first, last = (final_panel(run, "cross-correlation"), _first_panel(run, "cross-correlation"))
+    off = [np.sqrt(np.square(c - np.diag(np.diag(c))).mean()) for c in (first, last)]
+    assert np.diag(first).mean() > 0.7
+    assert off[0] < 0.5 * off[1]
+
+
+def _first_panel(run: RunDirectory, name: str) -> np.ndarray:
+    return load_panel(min((run.panels / name).glob("*.npz"), key=lambda path: int(path.stem))).array
+
+
+def test_dcgan_digits(tmp_path: Path) -> None:
+    run = trained(tmp_path, "dcgan", "digits")
+    loaded = load_method(run, CPU)
+    train, test = _stores(loaded)
+    space = make_space("digits", train, test, device=CPU)
+    untrained = build_method(loaded.experiment, loaded.inputs).eval()
+    distances = []
+    for method in (loaded.method, untrained):
+        assert isinstance(method, Samples)
+        results = list(fidelity(method, space, train, test, n=1000, seed=0))
+        print(json.dumps(results, indent=1))
+        distances.append(value(results, "FD"))
+        if method is loaded.method:
+            assert value(results, "smallest_class") >= 0.03
+    assert distances[0] <= distances[1] / 40
+
+
+def _stores(loaded: Loaded) -> tuple[Store, Store]:
+    return Store(loaded.source.train, CPU), Store(loaded.source.test, CPU)
