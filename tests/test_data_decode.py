@@ -178,6 +178,8 @@ def test_tiny_and_thin_images_are_enlarged(tmp_path: Path) -> None:
     for form in ((1, 1), (1, 500), (500, 1), (3, 2)):
         Image.new("RGB", form, GREEN).save(tmp_path / "a.png")
         assert set(corners(decode(tmp_path / "a.png", 32).pixels)) == {GREEN}
+    Image.new("RGB", (1, 1), GREEN).save(tmp_path / "b.png")
+    assert load_images([tmp_path / "b.png"], channels=3, height=1, width=1).flatten().tolist() == [*GREEN]
 
 
 def test_a_large_image_is_read_and_a_huge_one_refused(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from sslterm.data.batch import Batch
 from sslterm.data.source import Split
-from sslterm.data.store import Store
+from sslterm.data.store import Store, _choose_placement
 from sslterm.data.stream import BatchStream
 from sslterm.errors import UsageError
 
@@ -52,6 +54,42 @@ def test_a_batch_of_clips_has_frames() -> None:
     batch = Store(Split(images, torch.zeros(5, dtype=torch.int64)), CPU).batch(torch.tensor([4, 1]))
     assert batch.images.shape == (2, 4, 3, 2, 2)
     assert torch.equal((batch.images * 255).round().to(torch.uint8), images[[4, 1]])
+
+
+@pytest.mark.parametrize(
+    ("kind", "free_there", "free_here", "placement"),
+    [
+        ("cpu", 0, 0, "device"),
+        ("mps", 0, 0, "device"),
+        ("cuda", 2_000, 2_000, "device"),
+        ("cuda", 1_600, 2_000, "pinned"),
+        ("cuda", 1_600, 1_600, "host"),
+    ],
+)
+def test_images_lie_where_they_leave_room(
+    monkeypatch: pytest.MonkeyPatch, kind: str, free_there: int, free_here: int, placement: str
+) -> None:
+    """1,000 bytes of images, of which a place takes up to 60 % of what is free."""
+    images = torch.zeros(250, 1, 2, 2, dtype=torch.uint8)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free_there, 10_000))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free_here))
+    assert _choose_placement(images, torch.device(kind)) == placement
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("placement", ["device", "pinned", "host"])
+def test_batches_are_the_same_from_everywhere(monkeypatch: pytest.MonkeyPatch, placement: str) -> None:
+    plain = make_store(300)
+    split = Split(plain.images, plain.labels)
+    monkeypatch.setattr("sslterm.data.store._choose_placement", lambda images, device: placement)
+    store = Store(split, torch.device("cuda"))
+    here, there = (BatchStream(one, batch=70, seed=0) for one in (plain, store))
+    for _ in range(9):
+        mine, theirs = next(here), next(there)
+        assert theirs.images.is_cuda
+        assert torch.equal(mine.images, theirs.images.cpu())
+        assert torch.equal(mine.index, theirs.index.cpu())
+        assert torch.equal(mine.label, theirs.label.cpu())
 
 
 def test_every_epoch_has_every_image_once_in_another_order() -> None:

@@ -7,6 +7,8 @@ They lie below `catalog.data_root()` in the layout that torchvision gives them (
 from __future__ import annotations
 
 import contextlib
+import gzip
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,15 +94,17 @@ def load(config: DataConfig, progress: Progress) -> Source:
         _get(entry, reader, root, progress)
     progress(f"reading {entry.name}", 0, 0)
     try:
-        parts = [_read(reader, root, split, config.size) for split in reader.splits]
-    except (
-        Exception
-    ) as error:  # torchvision asserts, raises RuntimeErrors, and lets through what numpy and pickle raise
-        where = root / entry.files[0].split("/")[0]
-        raise DataError(
-            f"{entry.name} in {root} is damaged: {_first_line(error)}",
-            f"delete {where} and fetch it again: sslterm data get {entry.name}",
-        ) from error
+        parts = _read(reader, root, config.size)
+    except _DamagedError:
+        if not all((root / file.path).is_file() for file in reader.files()):
+            raise _damaged(entry, root) from None
+        _get(
+            entry, reader, root, progress
+        )  # unpacking was cut short, or a downloaded file is not what it was
+        try:
+            parts = _read(reader, root, config.size)
+        except _DamagedError:
+            raise _damaged(entry, root) from None
     (train, names), (test, _) = parts
     return Source(
         name=entry.name,
@@ -110,17 +114,29 @@ def load(config: DataConfig, progress: Progress) -> Source:
     )
 
 
+class _DamagedError(Exception):
+    """What lies there cannot be read."""
+
+
+def _damaged(entry: Entry, root: Path) -> DataError:
+    return DataError(
+        f"{entry.name} in {root} is damaged",
+        f"delete {root / entry.files[0].split('/')[0]} and fetch it again: sslterm data get {entry.name}",
+    )
+
+
 def _get(entry: Entry, reader: _Reader, root: Path, progress: Progress) -> None:
     """Fetch, verify and unpack."""
     files = reader.files()
     try:
         fetch(files, root, progress)
         progress(f"unpacking {entry.name}", 0, 0)
+        for file in files:
+            if file.path.endswith(".gz") and not file.path.endswith(".tar.gz"):
+                _gunzip(root / file.path)
         for split in reader.splits:
             with contextlib.redirect_stdout(sys.stderr):
-                reader.dataset(
-                    root, download=True, **split
-                )  # verifies once more what is there, and unpacks it
+                reader.dataset(root, download=True, **split)  # verifies what is there, and unpacks archives
     except (DownloadError, RuntimeError) as error:
         raise DataError(
             f"cannot download {entry.name}: {_first_line(error)}", _by_hand(files, root)
@@ -130,6 +146,15 @@ def _get(entry: Entry, reader: _Reader, root: Path, progress: Progress) -> None:
             f"cannot write {entry.name} to {root}: {error.strerror or error}",
             "set SSLTERM_DATA to a folder with room",
         ) from error
+
+
+def _gunzip(path: Path) -> None:
+    """Unpack beside the file, whole or not at all."""
+    target = path.with_suffix("")
+    draft = target.with_name(target.name + ".part")
+    with gzip.open(path, "rb") as packed, draft.open("wb") as stream:
+        shutil.copyfileobj(packed, stream)
+    draft.replace(target)
 
 
 def _by_hand(files: list[RemoteFile], root: Path) -> str:
@@ -142,18 +167,28 @@ def _by_hand(files: list[RemoteFile], root: Path) -> str:
     )
 
 
-def _read(reader: _Reader, root: Path, split: dict[str, Any], size: int) -> tuple[Split, tuple[str, ...]]:
-    """One split as tensors, and the names of its classes."""
-    with contextlib.redirect_stdout(sys.stderr):
-        dataset = reader.dataset(root, download=False, **split)
+def _read(reader: _Reader, root: Path, size: int) -> list[tuple[Split, tuple[str, ...]]]:
+    """Both splits as tensors, each with the names of the classes.
+
+    Raises:
+        _DamagedError: one of them is not as published.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            parts = [reader.dataset(root, download=False, **split) for split in reader.splits]
+        return [_convert(part, size) for part in parts]
+    except Exception as error:  # torchvision asserts, and lets through what NumPy, SciPy and pickle raise
+        raise _DamagedError from error
+
+
+def _convert(dataset: Any, size: int) -> tuple[Split, tuple[str, ...]]:
     data = torch.as_tensor(dataset.data)
-    labels = torch.as_tensor(np.asarray(getattr(dataset, "targets", getattr(dataset, "labels", ()))))
+    labels = torch.as_tensor(np.asarray(dataset.targets if hasattr(dataset, "targets") else dataset.labels))
     if data.ndim == 3:  # grey, [N, H, W]
         data = data.unsqueeze(1)
     elif data.shape[-1] == 3:  # [N, H, W, C]
         data = data.permute(0, 3, 1, 2)
-    images = _fit(data, size).contiguous()
-    return Split(images, labels.long()), tuple(getattr(dataset, "classes", ()))
+    return Split(_fit(data, size).contiguous(), labels.long()), tuple(getattr(dataset, "classes", ()))
 
 
 def _fit(images: Tensor, size: int) -> Tensor:
