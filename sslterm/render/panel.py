@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -74,22 +74,25 @@ def draw_panel(
     top = 1 if height >= 3 else 0
     picture, note = _DRAW[panel.kind](panel, width, height - top - len(below), color=color)
     cells.paste(picture, top, 0)
+    sign = "▸ " if selected else ""
     if top:
-        title = _title(panel, when, note, width - 2 * selected)
-        cells.put(fit(("▸ " if selected else "") + title, width), 0, 0, ACCENT if selected else GROUND)
+        parts = [panel.name, shape_of(panel), when, note]
+        ranks = (0, 2, 1, 1 if not below else 3)  # where there is a caption, the note may stand there
+        shown = _fitting(parts, ranks, width - len(sign))
+        cells.put(fit(sign + " · ".join(shown), width), 0, 0, ACCENT if selected else GROUND)
+        if note and note not in shown and below:
+            below[0] = f"{note} · {below[0]}"
     for row, text in enumerate(below, height - len(below)):
         cells.put(fit(text, width), row, 0, MUTED)
     return cells if color else cells.uncolored()
 
 
-def _title(panel: Panel, when: str, note: str, width: int) -> str:
-    """Name, shape, time and note, as far as they fit: how it was drawn first, then when it was made."""
-    chosen = [panel.name]
-    for part in (note, when, shape_of(panel)):
-        if part and sum(map(text_width, chosen)) + text_width(part) + 3 * len(chosen) <= width:
-            chosen.append(part)
-    order = (panel.name, shape_of(panel), when, note)
-    return " · ".join(part for part in order if part in chosen)
+def _fitting(parts: Sequence[str], ranks: Sequence[int], width: int) -> list[str]:
+    """The parts that fit into a row with dots between them, the lowest ranks first, in their own order."""
+    kept = sorted((index for index, part in enumerate(parts) if part), key=lambda index: ranks[index])
+    while len(kept) > 1 and sum(text_width(parts[index]) + 3 for index in kept) - 3 > width:
+        kept.pop()
+    return [parts[index] for index in sorted(kept)]
 
 
 def _lines_below(panel: Panel, place: str, width: int, height: int) -> list[str]:

@@ -71,7 +71,7 @@ def duration(seconds: float) -> str:
 
 
 def linear_ticks(low: float, high: float, count: int) -> list[float]:
-    """About `count` round numbers within [low, high], in steps of 1, 2 or 5 times 10^k: two, wherever there are."""
+    """About `count` round numbers within [low, high], in steps of 1, 2 or 5 times 10^k."""
     span = high - low
     if not math.isfinite(span) or span <= 0 or not span > 1e-12 * max(abs(low), abs(high)):
         return [low]

@@ -19,7 +19,10 @@ from sslterm.tui.screens.watch import Outcome, WatchScreen
 
 
 class MonitorApp(App[Outcome]):
-    """Shows screens in the terminal's own colours. Run it without the mouse: the terminal's own selection stays."""
+    """Shows screens in the terminal's own colours.
+
+    It runs without the mouse, so that paths and commands on the screen can be marked and copied.
+    """
 
     ENABLE_COMMAND_PALETTE = False
     BINDINGS = [  # noqa: RUF012 - as Textual declares it

@@ -19,12 +19,15 @@ class Load:
         self._gpu: Any = None
         self._gpu_tried = False
 
-    def text(self, status: Status | None, *, live: bool) -> str:
-        """Device, processor and memory: "cuda:0 · GPU 71 % 18.2 GB 412 W · CPU 198 % 1.1 GB"."""
+    def text(self, status: Status | None, *, working: bool) -> str:
+        """Device, and how loaded it is while the trainer is `working`.
+
+        For example "cuda:0 · GPU  71 % 18.2 GB 412 W · CPU 198 % 1.1 GB".
+        """
         if status is None:
             return ""
         parts = [status.device]
-        if live and status.host == socket.gethostname():
+        if working and status.host == socket.gethostname():
             if status.device.startswith("cuda"):
                 parts.append(self._gpu_text(status.device))
             parts.append(self._cpu_text(status.pid))

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sslterm.render.png import write_png
 from sslterm.run.events import append_event
 from sslterm.run.layout import RunDirectory
 from sslterm.run.metrics import MetricsWriter
@@ -35,8 +34,9 @@ def put_status(
     """A status that is as new as can be."""
     last = {"main/loss": 151.2, "test/neg_elbo_nats": 148.91, "test/knn": 0.842}
     about: dict[str, object] = {
-        "pid": os.getpid() if pid is None else pid, "host": socket.gethostname(), "state": state, "step": step,
-        "images": step * BATCH, "total_images": TOTAL_STEPS * BATCH, "images_per_second": 6500.0,
+        "pid": os.getpid() if pid is None else pid, "host": socket.gethostname(), "state": state,
+        "step": step, "images": step * BATCH, "total_images": TOTAL_STEPS * BATCH,
+        "images_per_second": 6500.0,
         "elapsed_seconds": step * BATCH / 6500, "heartbeat": time.time(), "started": CLOCK, "device": "cpu",
         "precision": "float32", "last": last,
     }  # fmt: skip
@@ -87,11 +87,11 @@ def digits(count: int = 64, size: int = 16) -> Panel:
 
 
 def put_panels(run: RunDirectory, images: tuple[int, ...] = (0, 256_000, 512_000, 768_000)) -> None:
-    """Two kinds of panels with a history, data and pictures."""
+    """Two kinds of panels with a history; of their pictures only the names."""
     for place, count in enumerate(images):
         for panel in (correlation(place / len(images)), digits()):
             save_panel(panel, run.panel(panel.name, count))
-            write_png(panel, run.panel(panel.name, count, ".png"))
+            run.panel(panel.name, count, ".png").touch()
 
 
 def put_events(run: RunDirectory) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.events import Resize
+from textual.geometry import Size
 from textual.screen import Screen
 
 from sslterm.errors import DataError, SsltermError
@@ -72,7 +73,8 @@ class WatchScreen(Screen[None]):
         """Requests that the trainer has not answered yet: id -> what was asked."""
         self._load = Load()
         self._load_text = ""
-        self._loaded: tuple[str, int] | None = None
+        self._loaded: tuple[str, int, int] | None = None
+        """The panel shown: name, images, and how many there were of it."""
         self._acks_read = 0
 
     def compose(self) -> ComposeResult:
@@ -89,7 +91,7 @@ class WatchScreen(Screen[None]):
         self.update()
 
     def on_resize(self, event: Resize) -> None:
-        self.share_out()
+        self.share_out(event.size)
 
     # -- what is shown
 
@@ -111,7 +113,8 @@ class WatchScreen(Screen[None]):
             self.app.exit("stop")
 
     def sample_load(self) -> None:
-        self._load_text = self._load.text(self.reader.status, live=self.live)
+        working = self.state in ("starting", "running")
+        self._load_text = self._load.text(self.reader.status, working=working)
         self._tell_header()
 
     def _tell_header(self) -> None:
@@ -145,7 +148,7 @@ class WatchScreen(Screen[None]):
         first = [name for name in (entry.opens_on if entry else ()) if self.reader.panels.get(name)]
         return first + sorted(name for name, made in self.reader.panels.items() if made and name not in first)
 
-    def _update_panel(self, *, again: bool = False) -> None:
+    def _update_panel(self) -> None:
         names = self.panel_names()
         if not names:
             return
@@ -153,23 +156,24 @@ class WatchScreen(Screen[None]):
             self.panel_name, self.panel_images = names[0], None
         history = self.reader.panels[self.panel_name]
         images = history[-1] if self.panel_images is None else self.panel_images
-        if (self.panel_name, images) == self._loaded and not again:
+        wanted = self.panel_name, images, len(history)
+        if wanted == self._loaded:
             return
         try:
             panel = self.reader.panel(self.panel_name, images)
         except DataError as error:
             self.panel.show(None, trouble=error.message)
             return
-        self._loaded = (self.panel_name, images)
+        self._loaded = wanted
         place = history.index(images) + 1 if images in history else 0
         of = f" ({place} of {len(history)})" if images != history[-1] else ""
         png = self.reader.panel_png(self.panel_name, images)
         self.panel.show(panel, when=f"at {amount(images)} images{of}", place=str(png) if png.exists() else "")
 
-    def share_out(self) -> None:
-        """Give each widget its room at the present size of the screen."""
+    def share_out(self, size: Size | None = None) -> None:
+        """Give each widget its room on a screen of `size`: the present one, where none is given."""
         shape = arrange(
-            *self.size,
+            *(size or self.size),
             panels=bool(self.panel_names()) or not self.charts.charts,
             charts=bool(self.charts.charts),
             result=len(self.log_view.result),

@@ -1,0 +1,436 @@
+"""The live view of one run: what it shows, what its keys do, and that nothing brings it down."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from textual.pilot import Pilot
+
+from sslterm.run.control import acknowledge, pending
+from sslterm.run.events import append_event
+from sslterm.run.panels import save_panel
+from sslterm.tui.screens.dialog import Dialog, KeyList, Question
+from sslterm.tui.screens.watch import Outcome, WatchScreen
+from tests.tui.drive import drive, text_of, until
+from tests.tui.recorded import BATCH, correlation, full_run, new_run, put_metrics, put_panels, put_status
+
+SIZES = [(1, 1), (20, 5), (80, 24), (250, 80)]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+def test_a_running_run(tmp_path: Path, size: tuple[int, int]) -> None:
+    screen = WatchScreen(full_run(tmp_path))
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        text = text_of(screen)
+        assert "● vae-digits-1 · running · step 3,120" in text
+        assert "1 m 14 s left" in text
+        assert "62 %" in text
+        assert "-ELBO · nats" in text
+        assert "━ test" in text
+        assert "━ train" in text
+        assert "▸ reconstructions" in text
+        assert "warning at step 2,600: posterior collapse" in text
+        assert "p pause" in text
+        assert "? keys" in text
+        assert any(0x2800 < ord(glyph) < 0x2900 for glyph in text)
+        assert "▀" in text
+
+    drive([screen], script, size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kind", ["empty", "running", "died", "finished"])
+def test_every_key_at_every_size(tmp_path: Path, size: tuple[int, int], kind: str) -> None:
+    if kind == "empty":
+        run = new_run(tmp_path)
+    elif kind == "died":
+        run = full_run(tmp_path, pid=2**22 + 1, heartbeat=1_700_000_000.0)
+    else:
+        run = full_run(tmp_path, state=kind)
+    screen = WatchScreen(run)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        for key in ("tab", "left", "left", "right", "enter", "y", "x", "down", "enter", "down", "up", "up",
+                    "enter", "[", "]", "p", "k", "question_mark", "down", "escape", "s", "escape", "ctrl+l",
+                    "escape", "escape"):  # fmt: skip
+            await pilot.press(key)
+        while isinstance(pilot.app.screen, Dialog):
+            await pilot.press("escape")
+        await pilot.resize_terminal(size[1] * 2, max(size[0] // 3, 1))
+        await pilot.press("tab", "enter")
+        assert pilot.app.screen is screen
+        await pilot.press("q")
+
+    assert drive([screen], script, size) == ("detached" if kind in ("running", "empty") else "ended")
+
+
+def test_a_new_run_directory_is_empty_and_then_fills(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    screen = WatchScreen(run)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        assert "no panels yet" in text_of(screen)
+        put_status(run, state="starting", step=0, message="reading mnist")
+        await until(lambda: "starting · reading mnist" in text_of(screen))
+        put_metrics(run, 200)
+        put_panels(run, (0,))
+        put_status(run, step=200)
+        await until(lambda: "-ELBO · nats" in text_of(screen) and "reconstructions" in text_of(screen))
+
+    drive([screen], script)
+
+
+def test_pause_is_asked_for_and_acknowledged(tmp_path: Path) -> None:
+    run = full_run(tmp_path)
+    screen = WatchScreen(run)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        await pilot.press("p")
+        assert [request.do for request in pending(run)] == ["pause"]
+        assert "pause: asked" in text_of(screen)
+        acknowledge(run, pending(run)[0], "done")
+        append_event(run.events, "paused", step=3120)
+        put_status(run, state="paused")
+        await until(lambda: "○ vae-digits-1 · paused" in text_of(screen) and "pause: done" in text_of(screen))
+        await pilot.press("p")
+        assert [request.do for request in pending(run)] == ["continue"]
+        await pilot.press("k")
+        assert [request.do for request in pending(run)] == ["continue", "checkpoint"]
+
+    drive([screen], script)
+
+
+def test_a_refusal_is_shown(tmp_path: Path) -> None:
+    run = full_run(tmp_path)
+    screen = WatchScreen(run)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        await pilot.press("k")
+        acknowledge(run, pending(run)[0], "refused: the disk is full")
+        await until(lambda: "checkpoint: refused: the disk is full" in text_of(screen))
+
+    drive([screen], script)
+
+
+def test_stop_asks_first(tmp_path: Path) -> None:
+    run = full_run(tmp_path)
+    screen = WatchScreen(run)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        for refusal in ("escape", "w"):
+            await pilot.press("s")
+            assert isinstance(pilot.app.screen, Question)
+            await pilot.press(refusal)
+            assert pilot.app.screen is screen
+            assert pending(run) == []
+        await pilot.press("s", "s")
+        assert [request.do for request in pending(run)] == ["stop"]
+
+    drive([screen], script)
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+c", "ctrl+q"])
+def test_leaving_an_attached_view_asks_and_detaches(tmp_path: Path, key: str) -> None:
+    run = full_run(tmp_path)
+    screen = WatchScreen(run, attached=True)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        await pilot.press(key)
+        assert isinstance(pilot.app.screen, Question)
+        await pilot.press("w")
+        assert pilot.app.screen is screen
+        await pilot.press(key, "d")
+
+    assert drive([screen], script) == "detached"
+    assert pending(run) == []
+
+
+def test_ctrl_c_on_a_question_takes_it_back(tmp_path: Path) -> None:
+    screen = WatchScreen(full_run(tmp_path), attached=True)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        await pilot.press("ctrl+c", "ctrl+c")
+        assert pilot.app.screen is screen
+
+    drive([screen], script)
+
+
+def test_stop_and_save_waits_until_it_is_saved(tmp_path: Path) -> None:
+    run = full_run(tmp_path)
+    screen = WatchScreen(run, attached=True)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        await pilot.press("q", "s")
+        assert [request.do for request in pending(run)] == ["stop"]
+        assert "saving and stopping" in text_of(screen)
+        assert pilot.app.is_running
+        acknowledge(run, pending(run)[0], "done")
+        put_status(run, state="stopped")
+        await until(lambda: not pilot.app.is_running or pilot.app.return_value is not None)
+
+    assert drive([screen], script) == "stop"
+
+
+def test_a_second_q_leaves_without_waiting(tmp_path: Path) -> None:
+    screen = WatchScreen(full_run(tmp_path), attached=True)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        await pilot.press("q", "s", "q")
+
+    assert drive([screen], script) == "stop"
+
+
+def test_the_result_stays_when_a_run_finishes_and_q_then_leaves_at_once(tmp_path: Path) -> None:
+    run = full_run(tmp_path)
+    screen = WatchScreen(run, attached=True)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        append_event(run.events, "finished", step=5000)
+        put_status(run, state="finished", step=5000, elapsed_seconds=94.0)
+        await until(lambda: "✓ vae-digits-1 · finished" in text_of(screen))
+        text = text_of(screen)
+        assert "done in 1 m 34 s: -ELBO 148.9 nats (test)" in text
+        assert "next: sslterm sample vae-digits-1 · sslterm traverse vae-digits-1" in text
+        assert "-ELBO · nats" in text  # the curves are still there
+        await pilot.press("p")
+        assert "no trainer is at work on this run (finished)" in text_of(screen)
+        assert pending(run) == []
+        await pilot.press("q")
+
+    assert drive([screen], script) == "ended"
+
+
+def test_a_failure_says_what_and_what_to_do(tmp_path: Path) -> None:
+    run = full_run(tmp_path, state="diverged")
+    append_event(
+        run.events, "failed", message="step 3,120: main/loss is NaN", hint="try a lower rate", exit_code=5
+    )
+    screen = WatchScreen(run)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        text = text_of(screen)
+        assert "✗ vae-digits-1 · diverged" in text
+        assert "diverged: step 3,120: main/loss is NaN" in text
+        assert "try a lower rate" in text
+        assert "sslterm resume vae-digits-1" in text
+        assert text.count("main/loss is NaN") == 1
+
+    drive([screen], script, (80, 24))
+
+
+def test_a_trainer_that_dies_is_noticed_though_no_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = full_run(tmp_path)
+    screen = WatchScreen(run)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        assert "running" in text_of(screen)
+        monkeypatch.setattr("sslterm.run.reader.state_now", lambda status: "died")
+        await until(lambda: "✗ vae-digits-1 · died" in text_of(screen))
+        assert "the trainer is gone without a word" in text_of(screen)
+
+    drive([screen], script)
+
+
+def test_panels_and_their_history(tmp_path: Path) -> None:
+    run = full_run(tmp_path)
+    screen = WatchScreen(run)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        await pilot.press("tab")
+        assert "▸ cross-correlation · 64x64 · at 768 k images" in text_of(screen)
+        assert "strongest of" in text_of(screen)
+        await pilot.press("left")
+        assert "at 512 k images (3 of 4)" in text_of(screen)
+        assert "diagonal 0.50" in text_of(screen)
+        await pilot.press("left", "left", "left", "left")
+        assert "at 0 images (1 of 4)" in text_of(screen)
+        newer = correlation(0.95)
+        save_panel(newer, run.panel(newer.name, 1_000_000))
+        await until(lambda: "(1 of 5)" in text_of(screen))  # history stands still while it is looked at
+        await pilot.press("right", "right", "right", "right", "right")
+        assert "at 1.0 M images" in text_of(screen)
+        assert "diagonal 0.95" in text_of(screen)
+        newest = correlation(0.99)
+        save_panel(newest, run.panel(newest.name, 1_200_000))
+        await until(lambda: "diagonal 0.99" in text_of(screen))  # and the newest follows
+        await pilot.press("left_square_bracket")
+        assert "▸ reconstructions" in text_of(screen)
+
+    drive([screen], script)
+
+
+def test_enlarging_and_selecting(tmp_path: Path) -> None:
+    screen = WatchScreen(full_run(tmp_path))
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        width = screen.panel.size.width
+        await pilot.press("enter")
+        await until(lambda: screen.panel.size.width == 80 and not screen.charts.display)
+        await pilot.press("enter")
+        await until(lambda: screen.panel.size.width == width)
+        await pilot.press("down", "down")
+        assert "▸ loss" in text_of(screen)
+        assert "▸ reconstructions" not in text_of(screen)
+        await pilot.press("enter")
+        await until(lambda: screen.charts.size.width == 80 and not screen.panel.display)
+        assert text_of(screen).count("└") == 1  # one chart, one pair of axes
+        await pilot.press("escape")
+        await until(lambda: screen.panel.display)
+
+    drive([screen], script, (80, 24))
+
+
+def test_log_axis_and_x_axis(tmp_path: Path) -> None:
+    screen = WatchScreen(full_run(tmp_path))
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        assert "log y" not in screen.charts.shown.plain()  # type: ignore[union-attr]
+        await pilot.press("y")
+        assert "log y" in text_of(screen)
+        assert " step" in text_of(screen)
+        await pilot.press("x")
+        assert screen.charts.shown is not None
+        assert screen.charts.shown.plain().rstrip().endswith("images")
+
+    drive([screen], script)
+
+
+def test_help_lists_every_key_of_the_footer(tmp_path: Path) -> None:
+    screen = WatchScreen(full_run(tmp_path))
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        await pilot.press("question_mark")
+        dialog = pilot.app.screen
+        assert isinstance(dialog, KeyList)
+        await until(lambda: dialog.sheet.shown is not None)
+        assert dialog.sheet.shown is not None
+        text = dialog.sheet.shown.plain()
+        for key in screen.key_bar.keys:
+            assert f" {key.sign} " in text
+        await pilot.press("x")
+        assert pilot.app.screen is screen
+
+    drive([screen], script, (80, 24))
+
+
+def test_torn_missing_and_foreign_files(tmp_path: Path) -> None:
+    run = full_run(tmp_path)
+    with run.metrics.open("a") as file:
+        file.write('{"step": 3140, "images": 8')
+    with run.events.open("a") as file:
+        file.write('{"kind": "ack"}\n{"kind": "from the future", "step": "x"}\n[1]\n')
+        file.write('{"kind": "evaluation", "test/knn": null}\n{"ki')
+    run.panel("reconstructions", 768_000).write_bytes(b"PK\x03\x04 torn")
+    (run.panels / "stray").mkdir()
+    (run.panels / "stray" / "5.npz").write_bytes(b"")
+    run.config.write_text("[run\n")
+    screen = WatchScreen(run)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        await pilot.press("tab", "tab", "tab", "tab")
+        assert "cannot read the panel" in text_of(screen) or "cross-correlation" in text_of(screen)
+        run.status.write_text('{"state": "runn')
+        run.meta.write_text("null")
+        shutil.rmtree(run.panels)
+        await pilot.pause(0.6)
+        await pilot.press("tab", "left", "enter", "k")
+        shutil.rmtree(run.path)
+        await pilot.pause(0.6)
+        await pilot.press("p")
+        assert pilot.app.screen is screen
+
+    drive([screen], script)
+
+
+def test_metrics_without_a_number(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    put_status(run, last={"test/neg_elbo_nats": float("nan")})
+    with run.metrics.open("a") as file:
+        for step in range(0, 100, 10):
+            line = {
+                "step": step,
+                "images": step * BATCH,
+                "seconds": step / 10,
+                "main/loss": None if step > 50 else 1.5,
+            }
+            file.write(json.dumps(line | {"main/grad_norm": None}) + "\n")
+    screen = WatchScreen(run)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        text = text_of(screen)
+        assert "no values yet" in text
+        assert "train 1.500" in text
+        await pilot.press("y", "x", "x")
+
+    drive([screen], script)
+
+
+def test_the_method_may_be_unknown(tmp_path: Path) -> None:
+    screen = WatchScreen(full_run(tmp_path, "new-1", "a-method-of-tomorrow", state="finished"))
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        assert "✓ new-1 · finished" in text_of(screen)
+        assert "done in" in text_of(screen)
+
+    drive([screen], script)
+
+
+def test_no_color_draws_without_any_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    screen = WatchScreen(full_run(tmp_path))
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        await pilot.press("tab", "s")
+        await pilot.press("escape")
+        for part in (screen.header, screen.charts, screen.panel, screen.log_view, screen.key_bar):
+            assert part.shown is not None
+            assert (part.shown.fg == -1).all()
+            assert (part.shown.bg == -1).all()
+        assert "█" in screen.panel.shown.plain()  # type: ignore[union-attr]
+        assert "╍ test" in text_of(screen)
+
+    drive([screen], script)
+
+
+def test_nothing_is_drawn_anew_where_nothing_changed(tmp_path: Path) -> None:
+    run = full_run(tmp_path, state="paused")
+    screen = WatchScreen(run)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        await pilot.pause(0.5)
+        refreshed: list[object] = []
+        for part in (screen.header, screen.charts, screen.panel, screen.log_view, screen.key_bar):
+            part.refresh = lambda *regions, **named: refreshed.append(regions)  # type: ignore[assignment,method-assign,misc]
+        put_status(run, state="paused")  # a heartbeat
+        await pilot.pause(0.8)
+        assert refreshed == []
+        put_metrics(run, 3200, start=3140)
+        await until(lambda: bool(refreshed))
+        rows = {region.y for regions in refreshed for region in regions}  # type: ignore[attr-defined]
+        assert 0 < len(rows) < 35
+
+    drive([screen], script)
+
+
+def test_a_million_points_open_and_answer_keys(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    put_status(run)
+    values = np.random.default_rng(0).random(1_000_000)
+    lines = (
+        f'{{"step":{i},"images":{i},"seconds":{i / 10},"main/loss":{v:.6f}}}\n' for i, v in enumerate(values)
+    )
+    run.metrics.write_text("".join(lines))
+    screen = WatchScreen(run)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        assert "train" in text_of(screen)
+        await pilot.press("y", "x", "down", "enter")
+
+    drive([screen], script)

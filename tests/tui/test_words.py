@@ -1,0 +1,113 @@
+"""What a run's files are turned into: words, shares of the screen."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sslterm.catalog import CATALOG
+from sslterm.run.status import Status
+from sslterm.tui.facts import age, clock_parts, entry_of, event_line, fitting, result_lines, share_done
+from sslterm.tui.screens.watch_layout import arrange
+from sslterm.tui.widgets.charts import grid_shape
+from sslterm.tui.widgets.header import progress_bar
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        ({"kind": "started", "device": "cuda:0", "precision": "bfloat16"}, "started on cuda:0 · bfloat16"),
+        ({"kind": "started"}, "started"),
+        ({"kind": "checkpoint", "step": 2500, "images": 640_000}, "checkpoint saved at step 2,500"),
+        ({"kind": "resumed", "from_step": 1200}, "resumed at step 1,200"),
+        ({"kind": "paused", "step": 7}, "paused at step 7"),
+        ({"kind": "warning", "step": 9, "text": "collapse"}, "warning at step 9: collapse"),
+        ({"kind": "evaluation", "step": 5, "test/knn": 0.842, "test/mse": None},
+         "evaluated at step 5: kNN accuracy 0.8420"),
+        ({"kind": "ack", "id": "1", "do": "pause", "outcome": "refused: late"}, "pause: refused: late"),
+    ],
+)  # fmt: skip
+def test_events_in_words(event: dict[str, object], line: str) -> None:
+    told = event_line(event)
+    assert told is not None
+    assert told[0] == line
+
+
+@pytest.mark.parametrize(
+    "event", [{"kind": "ack", "do": "pause", "outcome": "done"}, {"kind": "of tomorrow"}, {}]
+)
+def test_events_that_say_nothing_to_a_person(event: dict[str, object]) -> None:
+    assert event_line(event) is None
+
+
+def test_the_time_left_outlives_all_other_parts() -> None:
+    status = Status(step=3120, images=798_720, total_images=1_280_000, images_per_second=6500.0)
+    parts = clock_parts(status, "running")
+    everything = ["step 3,120", "799 k of 1.3 M images", "6.5 k img/s", "1 m 14 s left"]
+    assert fitting(parts, 100) == everything
+    assert fitting(parts, 58) == ["step 3,120", "799 k of 1.3 M images", "1 m 14 s left"]
+    assert fitting(parts, 20) == ["1 m 14 s left"]
+    assert fitting(parts, 5) == []
+
+
+def test_share_done_is_a_share() -> None:
+    assert share_done(None) == 0.0
+    assert share_done(Status(images=5, total_images=0)) == 0.0
+    assert share_done(Status(images=50, total_images=20)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0, "─────────────   0 %"), (0.5, "━━━━━━╸──────  50 %"), (1, "━━━━━━━━━━━━━ 100 %")]
+)
+def test_the_progress_bar_exactly(share: float, text: str) -> None:
+    assert progress_bar(share, 19, color=False).plain() == text
+
+
+def test_next_commands_follow_from_the_capabilities() -> None:
+    for entry in CATALOG.values():
+        status = Status(state="finished", elapsed_seconds=60, last={entry.headline: 1.0})
+        (done, _), *more = result_lines("run-1", entry, status, "finished", [])
+        assert done.startswith("done in 1 m: ")
+        text = "".join(line for line, _ in more)
+        assert ("sslterm sample run-1" in text) == ("sample" in entry.capabilities)
+        assert ("sslterm probe run-1" in text) == ("encode" in entry.capabilities)
+    assert result_lines("run-1", None, Status(state="running"), "running", []) == []
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"run": None}, {"run": {"method": 3}}, {"run": {"method": "no such"}}]
+)
+def test_a_foreign_configuration_names_no_method(config: dict[str, object]) -> None:
+    assert entry_of(config) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(5, "now"), (300, "5 m ago"), (7300, "2 h ago"), (400_000, "4 d ago")]
+)
+def test_ages(seconds: float, text: str) -> None:
+    assert age(seconds) == text
+
+
+@given(
+    st.integers(1, 400), st.integers(1, 150), st.booleans(), st.booleans(), st.integers(0, 4),
+    st.sampled_from(["", "charts", "panel"]),
+)  # fmt: skip
+def test_shares_never_exceed_the_screen(
+    width: int, height: int, panels: bool, charts: bool, result: int, only: str
+) -> None:
+    shares = arrange(width, height, panels=panels, charts=charts, result=result, only=only)
+    assert shares.header + shares.log + shares.keys <= height
+    assert 0 < shares.charts + shares.panel <= width
+    if height >= 10 and not only:
+        assert height - shares.header - shares.log - shares.keys >= height // 2
+
+
+@given(st.integers(1, 30), st.integers(1, 300), st.integers(1, 100))
+def test_a_page_of_charts_shows_no_more_than_there_are(count: int, width: int, height: int) -> None:
+    across, down = grid_shape(count, width, height)
+    assert across >= 1
+    assert down >= 1
+    assert (across - 1) * down < count
+    assert across == 1 or width >= across * 30
+    assert down == 1 or height >= down * 8
