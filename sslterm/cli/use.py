@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -177,7 +178,7 @@ def probe(
         print_json(answer)
         return
     print_line(f"accuracy in % on held-out images of {answer['data']}; every column sees the same images")
-    columns = {
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {
         "protocol": lambda row: row["protocol"],
         "layer": lambda row: row["layer"],
         "features": lambda row: f"{row['dimensions']:,}",

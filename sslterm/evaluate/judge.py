@@ -102,7 +102,7 @@ def _train_judge(judge: Judge, train: Store, labelled: Tensor, progress: Progres
         optimizer.zero_grad()
         with torch.enable_grad():
             loss = F.cross_entropy(judge(part.images), part.label)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         if step % 20 == 0:
             progress("training the judge", step * batch, steps * batch)

@@ -54,7 +54,7 @@ def latent_plane(method: Latent, images: Tensor, *, steps: int = PLANE_STEPS) ->
             codes = codes_of(method, images)
             if codes is None:
                 raise UsageError(
-                    "a latent space without a prior is drawn over the range of its codes, and there are none"
+                    "this latent space has neither a prior nor codes, so that its range is unknown"
                 )
             ends = torch.quantile(codes.cpu(), torch.tensor([low, high]), dim=0)  # [2 ends, 2 axes]
             axes = torch.stack([torch.linspace(float(a), float(b), steps) for a, b in ends.T])
@@ -142,7 +142,7 @@ def walk(method: Latent, images: Tensor, *, dims: int, steps: int, pca: bool = F
         columns=steps,
         low=0.0,
         high=1.0,
-        labels=tuple(f"{float(sd):+.1f} sd" for sd in t),
+        labels=tuple(f"{round(float(sd), 1) or 0:+g} sd" for sd in t),
         x_label="standard deviations",
         y_label="direction",
     )
