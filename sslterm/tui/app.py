@@ -46,14 +46,18 @@ class MonitorApp(App[Outcome]):
 
 
 @contextmanager
-def _environment_kept() -> Iterator[None]:
-    """Textual takes NO_COLOR out of the environment; whoever prints after it still wants it."""
-    before = os.environ.get("NO_COLOR")
+def _own_environment() -> Iterator[None]:
+    """Keep the environment: Textual takes NO_COLOR out of it, and whoever prints afterwards wants it.
+
+    Meanwhile COLUMNS and LINES are out of it: Textual would take them for the size, and never see it change.
+    """
+    before = dict(os.environ)
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
     try:
         yield
     finally:
-        if before is not None:
-            os.environ["NO_COLOR"] = before
+        os.environ.update({name: before[name] for name in ("NO_COLOR", "COLUMNS", "LINES") if name in before})
 
 
 def _require_terminal() -> None:
@@ -75,7 +79,7 @@ def watch(run: RunDirectory, *, attached: bool) -> Outcome:
         UsageError: there is no terminal.
     """
     _require_terminal()
-    with _environment_kept():
+    with _own_environment():
         outcome = MonitorApp([WatchScreen(run, attached=attached)]).run(mouse=False)
     return outcome or "detached"
 
@@ -90,5 +94,5 @@ def monitor(root: Path, runs: Sequence[RunDirectory] = ()) -> None:
     screens: list[Screen[None]] = [HomeScreen(root, runs)]
     if len(runs) == 1:
         screens.append(WatchScreen(runs[0]))
-    with _environment_kept():
+    with _own_environment():
         MonitorApp(screens).run(mouse=False)

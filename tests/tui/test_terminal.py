@@ -119,7 +119,8 @@ def test_the_list_of_runs_idles_too(tmp_path: Path, open_terminal: Open) -> None
 
 
 def test_resizing_draws_for_the_new_size(tmp_path: Path, open_terminal: Open) -> None:
-    terminal = open_terminal(full_run(tmp_path, state="paused").path, size=(120, 40))
+    path = full_run(tmp_path, state="paused").path
+    terminal = open_terminal(path, size=(120, 40), COLUMNS="70", LINES="20")  # which many shells export
     terminal.wait_for("? keys")
     for width, height in ((80, 24), (20, 5), (120, 40)):
         terminal.screen.resize(height, width)
