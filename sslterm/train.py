@@ -126,6 +126,10 @@ def _load_source(experiment: Experiment, scribe: Scribe) -> Source:
     source = load_source(experiment.data, progress)
     if rank() == 0:
         distributed.barrier()
+    for note in source.notes:
+        scribe.event("warning", text=note, step=0)
+        if scribe.active:
+            print(f"warning: {note}", file=sys.stderr)
     train, test = len(source.train.images), len(source.test.images)
     *_, channels, height, width = source.train.images.shape
     scribe.note(message=f"{train:,} train and {test:,} test images of {width}x{height}x{channels}")

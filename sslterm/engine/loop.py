@@ -19,14 +19,13 @@ from sslterm.config.schema import Experiment
 from sslterm.data.source import Source
 from sslterm.data.store import Store
 from sslterm.data.stream import BatchStream
-from sslterm.engine import distributed
+from sslterm.engine import distributed, finite
 from sslterm.engine.build import build_method, inputs_of
-from sslterm.engine.checkpoint import Checkpoint, list_checkpoints, save_checkpoint
+from sslterm.engine.checkpoint import Checkpoint, save_checkpoint
 from sslterm.engine.controls import Controls, obey
 from sslterm.engine.precision import choose_precision
 from sslterm.engine.scribe import Scribe
 from sslterm.engine.update import Clock, NotFiniteError, Updater
-from sslterm.errors import DivergedError
 from sslterm.evaluate.online import online_metrics, raw_pixel_metrics
 from sslterm.evaluate.panels import capability_panels
 from sslterm.methods.base import Method
@@ -190,7 +189,7 @@ class Trainer:
         try:
             values = self.updater.window.means()
         except NotFiniteError as error:
-            raise self._diverged(error) from error
+            raise finite.diverged(error, self.method, self.scribe.run) from error
         values |= {
             f"{name}/lr": config.lr * self.updater.rate_factor(name)
             for name, config in self.experiment.optim.items()
@@ -228,7 +227,7 @@ class Trainer:
             DivergedError: a weight or a pending loss is NaN or infinite.
             OSError: the disk is full or read-only; earlier checkpoints are untouched.
         """
-        self._check_finite()
+        finite.check(self.method, self.updater.window, step=self.clock.step, run=self.scribe.run)
         if rank() == 0:
             on_cuda = self.device.type == "cuda"
             state: dict[str, Any] = {
@@ -252,36 +251,6 @@ class Trainer:
             self.scribe.event("checkpoint", step=self.clock.step, images=self.clock.images)
         self.saved_images = self.clock.images
         distributed.barrier()
-
-    def _check_finite(self) -> None:
-        problem: NotFiniteError | None = None
-        try:
-            self.updater.window.check()
-            if (name := self._first_bad_weight()) is not None:
-                problem = NotFiniteError(name, self.clock.step)
-        except NotFiniteError as error:
-            problem = error
-        if distributed.agree([problem is not None], self.device)[0]:
-            raise self._diverged(problem or NotFiniteError("a value on another rank", self.clock.step))
-
-    def _first_bad_weight(self) -> str | None:
-        tensors = [
-            (name, value) for name, value in self.method.state_dict().items() if value.is_floating_point()
-        ]
-        if not tensors:
-            return None
-        bad = torch.stack([(~torch.isfinite(value)).any() for _, value in tensors]).tolist()
-        return next((name for (name, _), is_bad in zip(tensors, bad, strict=True) if is_bad), None)
-
-    def _diverged(self, problem: NotFiniteError) -> DivergedError:
-        weight = self._first_bad_weight()
-        also = f"; first bad weight: {weight}" if weight and weight != problem.name else ""
-        good = list_checkpoints(self.scribe.run)
-        kept = f"the last good checkpoint, at {good[-1]:,} images, is kept; " if good else ""
-        return DivergedError(
-            f"step {problem.step:,}: {problem.name} is NaN or infinite{also}",
-            f"{kept}try a lower rate (--set optim.*.lr), a longer warm-up, or train.clip_norm = 1",
-        )
 
     @contextmanager
     def _aside(self) -> Iterator[None]:

@@ -9,6 +9,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from sslterm.errors import UsageError
+
 Network = Literal["dense", "convolutional"]
 Activation = Literal["relu", "tanh", "silu"]
 
@@ -94,10 +96,6 @@ class Decoder(nn.Module):
             stages += [nn.Linear(size, channels * height * width), nn.Unflatten(1, shape)]
         else:
             halvings = 2 ** len(widths)
-            if height % halvings or width % halvings:
-                raise ValueError(
-                    f"{len(widths)} convolutions of stride 2 need a side that {halvings} divides, not {height}x{width}"
-                )
             small = (widths[-1], height // halvings, width // halvings)
             stages += [nn.Linear(features, small[0] * small[1] * small[2]), act(), nn.Unflatten(1, small)]
             outward = [*reversed(widths[:-1]), channels]
@@ -114,8 +112,26 @@ class Decoder(nn.Module):
         return output.float()
 
 
-def check_halvings(shape: tuple[int, int, int], halvings: int) -> None:
-    """Raise ValueError where a side cannot be halved that often."""
+def encoder_and_decoder(
+    network: Network,
+    shape: tuple[int, int, int],
+    *,
+    widths: tuple[int, ...],
+    activation: Activation,
+    code: int,
+    numbers_a_code: int = 1,
+) -> tuple[Encoder, Decoder]:
+    """An encoder to `numbers_a_code * code` numbers, and its mirror from `code` numbers.
+
+    Raises:
+        UsageError: a side cannot be halved as often as there are convolutions.
+    """
     _, height, width = shape
-    if height % 2**halvings or width % 2**halvings:
-        raise ValueError(f"a side of {height}x{width} pixels cannot be halved {halvings} times")
+    halvings = 2 ** len(widths)
+    if network == "convolutional" and (height % halvings or width % halvings):
+        raise UsageError(
+            f"method.widths: a side of {height}x{width} pixels cannot be halved {len(widths)} times",
+            "set data.size, or give fewer widths",
+        )
+    encoder = Encoder(network, shape, widths=widths, features=numbers_a_code * code, activation=activation)
+    return encoder, Decoder(network, shape, widths=widths, features=code, activation=activation)

@@ -41,7 +41,7 @@ from sslterm.config.schema import Count, NonNegative
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method
-from sslterm.nn.coders import Activation, Decoder, Encoder, Network, check_halvings
+from sslterm.nn.coders import Activation, Network, encoder_and_decoder
 from sslterm.rows import bernoulli, rand, randn
 from sslterm.run.panels import Panel
 
@@ -85,27 +85,16 @@ class VAE(Method):
 
     def __init__(self, config: Config, inputs: Inputs) -> None:
         super().__init__()
-        if config.network == "convolutional":
-            try:
-                check_halvings(inputs.shape, len(config.widths))
-            except ValueError as error:
-                raise UsageError(f"method.widths: {error}", "set data.size, or give fewer widths") from error
         self.config = config
         self.latent_dim = config.latent_dim
         self.values = inputs.values
-        self.encoder = Encoder(
+        self.encoder, self.decoder = encoder_and_decoder(
             config.network,
             inputs.shape,
             widths=config.widths,
-            features=2 * config.latent_dim,
             activation=config.activation,
-        )
-        self.decoder = Decoder(
-            config.network,
-            inputs.shape,
-            widths=config.widths,
-            features=config.latent_dim,
-            activation=config.activation,
+            code=config.latent_dim,
+            numbers_a_code=2,  # mean and log variance
         )
         if config.decoder == "gaussian":
             self.log_deviation = nn.Parameter(torch.full((), -1.0))  # of a pixel in [0, 1]

@@ -39,9 +39,8 @@ from torch import Tensor
 
 from sslterm.config.schema import Count
 from sslterm.data.batch import Batch
-from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method
-from sslterm.nn.coders import Activation, Decoder, Encoder, Network, check_halvings
+from sslterm.nn.coders import Activation, Network, encoder_and_decoder
 from sslterm.run.panels import Panel
 
 
@@ -60,26 +59,14 @@ class Autoencoder(Method):
 
     def __init__(self, config: Config, inputs: Inputs) -> None:
         super().__init__()
-        if config.network == "convolutional":
-            try:
-                check_halvings(inputs.shape, len(config.widths))
-            except ValueError as error:
-                raise UsageError(f"method.widths: {error}", "set data.size, or give fewer widths") from error
         self.config = config
         self.latent_dim = config.latent_dim
-        self.encoder = Encoder(
+        self.encoder, self.decoder = encoder_and_decoder(
             config.network,
             inputs.shape,
             widths=config.widths,
-            features=config.latent_dim,
             activation=config.activation,
-        )
-        self.decoder = Decoder(
-            config.network,
-            inputs.shape,
-            widths=config.widths,
-            features=config.latent_dim,
-            activation=config.activation,
+            code=config.latent_dim,
         )
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
