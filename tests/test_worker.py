@@ -46,6 +46,14 @@ def make_run(root: Path, method: str, preset: str, *overrides: str) -> RunDirect
     return run
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Workers that share a machine with other tests are faster on a thread each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("runs")
@@ -420,7 +428,7 @@ def test_the_preview_draws_and_wipes_on_a_terminal(
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.delenv("NO_COLOR", raising=False)
     preview = Preview()
-    preview.live = True
+    preview.live = preview.animates = True
     image = {"shape": [1, 1, 2, 2], "uint8": "AP8A/w=="}
     np.testing.assert_array_equal(partial_panel(image).array.ravel(), [0, 1, 0, 1])
     preview.progress({"stage": "sampling", "done": 0, "total": 0, "image": image})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -21,10 +22,16 @@ ROWS = 32
 
 
 class Preview:
-    """A line of progress on stderr; partial and final pictures as half-blocks where stdout is a terminal."""
+    """A line of progress on stderr; partial and final pictures as half-blocks where stdout is a terminal.
+
+    Attributes:
+        live: pictures are drawn.
+        animates: partial ones too, each over the one before.
+    """
 
     def __init__(self) -> None:
-        self.live = sys.stdout.isatty() and color_depth() != "none"
+        self.live = sys.stdout.isatty()
+        self.animates = self.live and os.environ.get("TERM", "") not in ("", "dumb")
         self._talks = sys.stderr.isatty()
         self._drawn = 0
         """Rows of the partial picture that is on the screen."""
@@ -41,7 +48,7 @@ class Preview:
     def progress(self, progress: dict[str, Any]) -> None:
         """Say what is being done, or show what there is so far."""
         if "image" in progress:
-            if self.live:
+            if self.animates:
                 self._redraw(partial_panel(progress["image"]))
             return
         if not self._talks:
@@ -53,7 +60,7 @@ class Preview:
         self._line = True
 
     def show(self, path: Path) -> None:
-        """Draw the panel (or picture) that lies at `path`, where stdout is a terminal with colours."""
+        """Draw the panel (or picture) that lies at `path`, where stdout is a terminal."""
         numbers = path.with_suffix(".npz")
         if self.live:
             self._draw(load_panel(numbers) if numbers.exists() else picture_panel(path))
@@ -65,11 +72,14 @@ class Preview:
     def _draw(self, panel: Panel) -> int:
         """Draw at the cursor; returns how many rows it took."""
         size = shutil.get_terminal_size()
-        cells = draw_panel(panel, size.columns, min(ROWS, size.lines - 2), color=True)
-        text = cells.ansi(color_depth())
-        sys.stdout.write(text + "\n")
+        depth = color_depth()
+        cells = draw_panel(panel, size.columns, min(ROWS, size.lines - 2), color=depth != "none")
+        lines = [
+            line for line in cells.ansi(depth).split("\n") if line
+        ]  # none of the space that was left over
+        sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
-        return text.count("\n") + 1
+        return len(lines)
 
     def _wipe(self) -> None:
         if self._line:

@@ -50,7 +50,7 @@ def sample(
       sslterm sample vae-mnist-1 -n 16 --seed 3 --out sixteen.png
     """
     with Preview() as preview:
-        watch = preview.live and not as_json
+        watch = preview.animates and not as_json
         answer = _ask(
             run, runs, device, checkpoint, preview, "sample",
             n=n, seed=seed, label=label, out=_absolute(out), watch=watch or None,

@@ -36,6 +36,12 @@ def decode(method: Latent, z: Tensor) -> Tensor:
     return torch.cat([method.decode(part) for part in torch.split(z, 250)]).float()
 
 
+def has_plane(method: Latent) -> bool:
+    """Whether the latent space has two dimensions and a known range: a prior, or codes."""
+    coded = isinstance(method, Encodes) and isinstance(method, Reconstructs)
+    return method.latent_dim == 2 and (method.latent_prior == "normal" or coded)
+
+
 def latent_plane(method: Latent, images: Tensor, *, steps: int = PLANE_STEPS) -> Panel:
     """Decoded grid over a two-dimensional latent space, z1 to the right and z2 upwards.
 

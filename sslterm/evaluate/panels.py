@@ -19,7 +19,7 @@ from sslterm.evaluate.features import (
     singular_values,
 )
 from sslterm.evaluate.fidelity import draw_samples
-from sslterm.evaluate.latent import latent_plane
+from sslterm.evaluate.latent import has_plane, latent_plane
 from sslterm.methods.base import Encodes, Latent, Method, Reconstructs, Samples
 from sslterm.run.panels import Panel
 
@@ -40,7 +40,7 @@ def capability_panels(method: Method, batch: Batch, *, seed: int) -> Iterator[Pa
         drawings.append(partial(samples_panel, method, SAMPLES, seed=seed))
     if isinstance(method, Reconstructs):
         drawings.append(partial(reconstructions_panel, method, batch.images[:PAIRS]))
-    if isinstance(method, Latent) and method.latent_dim == 2:
+    if isinstance(method, Latent) and has_plane(method):
         drawings.append(partial(latent_plane, method, batch.images))
     if isinstance(method, Encodes):
         drawings.append(partial(embedding_map, method, batch))

@@ -14,7 +14,7 @@ from sslterm.engine.build import build_method
 from sslterm.errors import DataError, UsageError, did_you_mean
 from sslterm.evaluate.features import choose, encode, evaluating, own_randomness, rankme, relative_std
 from sslterm.evaluate.fidelity import SAMPLES, draw_samples, fidelity
-from sslterm.evaluate.latent import PLANE_STEPS, latent_plane, walk
+from sslterm.evaluate.latent import PLANE_STEPS, has_plane, latent_plane, walk
 from sslterm.evaluate.likelihood import ImportanceWeighted, likelihood
 from sslterm.evaluate.online import reconstruction_error
 from sslterm.evaluate.panels import images_panel, reconstructions_panel
@@ -91,7 +91,7 @@ def _traverse(desk: Desk, request: Traverse, report: Report) -> dict[str, Any]:
         raise UsageError("traverse: steps = 1 is out of range: it must be at least 2")
     _stages(report)("decoding", 0, 1)
     images = desk.held_out(CODES, seed=request.seed)
-    if method.latent_dim == 2 and not request.dims and not request.pca:
+    if has_plane(method) and not request.dims and not request.pca:
         panel = latent_plane(method, images, steps=request.steps or PLANE_STEPS)
         stem = f"latent-plane-{desk.loaded.images}"
     else:
