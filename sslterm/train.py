@@ -22,6 +22,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -109,10 +110,21 @@ def _train(run: RunDirectory, experiment: Experiment, scribe: Scribe, device: to
             print(f"warning: {complaint}; using the one before", file=sys.stderr)
         if scribe.active:
             refuse_older(run, scribe.status.started)
+            _keep_augmentation(run, scribe)
             _write_meta(run, device)
         trainer = Trainer(experiment, source, scribe, controls, device=device)
         trainer.prepare(checkpoint)
         return trainer.train()
+
+
+def _keep_augmentation(run: RunDirectory, scribe: Scribe) -> None:
+    """Make views the way this run has made them so far: the ways agree to 1e-6, and resuming is to the bit."""
+    before = _read_meta(run).get("augment")
+    if before == "eager":
+        os.environ.setdefault("SSLTERM_AUGMENT", before)
+    elif before is not None and before != augment.backend():
+        text = f"views were made by {before} code so far, and are now by {augment.backend()}: the last bits differ"
+        scribe.event("warning", text=text, step=0)
 
 
 def _load_source(experiment: Experiment, scribe: Scribe) -> Source:
@@ -174,11 +186,7 @@ def _describe(device: torch.device) -> str:
 
 def _write_meta(run: RunDirectory, device: torch.device) -> None:
     """Add to meta.json what is known about this machine; what is there already (argv) stays."""
-    try:
-        known = json.loads(run.meta.read_text())
-    except (OSError, ValueError):
-        known = {}
-    known |= {
+    known = _read_meta(run) | {
         "sslterm": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -190,6 +198,14 @@ def _write_meta(run: RunDirectory, device: torch.device) -> None:
         "augment": augment.backend(),
     }
     replace_file(run.meta, json.dumps(known, indent=1).encode())
+
+
+def _read_meta(run: RunDirectory) -> dict[str, Any]:
+    try:
+        known = json.loads(run.meta.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def _commit() -> str:

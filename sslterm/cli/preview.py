@@ -95,7 +95,7 @@ class Preview:
 def picture_panel(path: Path) -> Panel:
     """A picture as a panel of one image."""
     with Image.open(path) as picture:
-        pixels = np.asarray(picture.convert("RGB"), dtype=np.float32) / 255
+        pixels = np.asarray(picture.convert("RGB"), dtype=np.float32) / np.float32(255)
     array = pixels.transpose(2, 0, 1)[None]
     return Panel(name=path.name, kind="images", array=array, low=0.0, high=1.0)
 
@@ -103,5 +103,5 @@ def picture_panel(path: Path) -> Panel:
 def partial_panel(image: dict[str, Any]) -> Panel:
     """Samples that are not finished, as a worker reports them."""
     bytes_ = np.frombuffer(base64.b64decode(image["uint8"]), dtype=np.uint8)
-    array = bytes_.reshape(image["shape"]).astype(np.float32) / 255
+    array = bytes_.reshape(image["shape"]).astype(np.float32) / np.float32(255)
     return Panel(name="samples", kind="images", array=array, caption="not finished", low=0.0, high=1.0)

@@ -72,7 +72,7 @@ def print_runs(runs: list[RunDirectory]) -> None:
     rows = []
     for run in runs:
         facts, status = summarize(run), read_status(run.status)
-        done = f"{status.images / status.total_images:.0%}" if status and status.total_images else ""
+        done = f"{min(status.images / status.total_images, 1):.0%}" if status and status.total_images else ""
         images = amount(facts["images"]) if facts["images"] else ""
         seen = age(now - status.heartbeat) if status else ""
         rows.append((run.name, facts["state"], done, images, headline(facts), seen))

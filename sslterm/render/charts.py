@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sslterm.render.curve import Line, Plot
@@ -39,6 +40,8 @@ _TITLES: Final[Mapping[str, str]] = {
     "bits_per_dim": "negative log-likelihood",
     "kl": "KL",
 }
+_BASELINE: Final = "_pixels"
+"""How metrics end that say what raw pixels reach."""
 _LAST: Final = ("lr", "grad_norm", "images_per_second")
 """What says how it trains rather than what it learns."""
 
@@ -92,7 +95,7 @@ def title_of(metric: str) -> str:
 def line_name(metric: str) -> str:
     """What a line is called beside others of its quantity: "train", "test", or the group's name."""
     where = where_of(metric)
-    if what_of(metric).endswith("_pixels"):
+    if what_of(metric).endswith(_BASELINE):
         return "raw pixels"
     return {"main": "train", "": what_of(metric)}.get(where, where)
 
@@ -104,7 +107,7 @@ def choose_charts(metrics: Iterable[str], headline: str = "") -> list[Chart]:
     """
     groups: dict[str, list[str]] = {}
     for metric in sorted(metrics):
-        groups.setdefault(what_of(metric).removesuffix("_pixels"), []).append(metric)
+        groups.setdefault(what_of(metric).removesuffix(_BASELINE), []).append(metric)
     charts = [
         Chart(what, tuple(sorted(names, key=lambda name: (name != headline, where_of(name) != "test", name))))
         for what, names in groups.items()
@@ -122,20 +125,40 @@ def choose_charts(metrics: Iterable[str], headline: str = "") -> list[Chart]:
     return sorted(charts, key=worth)
 
 
+def x_range(series: Mapping[str, Series], axis: Axis = "step") -> tuple[float, float] | None:
+    """First and last place of all metrics on an axis, for charts that share it; None where there are none."""
+    ends = [getattr(one, axis)[[0, -1]] for one in series.values() if len(one.value)]
+    return (float(min(end[0] for end in ends)), float(max(end[1] for end in ends))) if ends else None
+
+
 def plot_of_chart(
-    chart: Chart, series: Mapping[str, Series], *, axis: Axis = "step", log_y: bool = False
+    chart: Chart,
+    series: Mapping[str, Series],
+    *,
+    axis: Axis = "step",
+    log_y: bool = False,
+    across: tuple[float, float] | None = None,
 ) -> Plot:
-    """The plot of a chart. Train is always blue and test always orange; further groups follow."""
+    """The plot of a chart. Train is always blue and test always orange; further groups follow.
+
+    A baseline (raw pixels), which is measured once, is a line from one end to the other.
+
+    Args:
+        across: the range of x, where several charts share it.
+    """
     hues = _hues(chart)
-    lines = tuple(
-        Line(name=line_name(name), x=getattr(series[name], axis), y=series[name].value, hue=hues[name])
-        for name in chart.metrics
-        if name in series
-    )
+    known = {name: series[name] for name in chart.metrics if name in series}
+    ends = across or x_range(known, axis)
+    lines = []
+    for name, one in known.items():
+        x, y = getattr(one, axis), one.value
+        if name.endswith(_BASELINE) and ends is not None and len(y):
+            x, y = np.array(ends), y[[-1, -1]]
+        lines.append(Line(name=line_name(name), x=x, y=y, hue=hues[name]))
     label = {"step": "step", "images": "images", "seconds": "s"}[axis]
     unit = unit_of(chart.metrics[0]) if chart.metrics else ""
     title = title_of(chart.metrics[0]) if chart.metrics else chart.what
-    return Plot(title=title, lines=lines, unit=unit, x_label=label, log_y=log_y)
+    return Plot(title=title, lines=tuple(lines), unit=unit, x_label=label, log_y=log_y, x_range=across)
 
 
 def _hues(chart: Chart) -> dict[str, int]:
@@ -146,7 +169,7 @@ def _hues(chart: Chart) -> dict[str, int]:
     for name in sorted(chart.metrics):
         if name == (train[0] if train else None):
             hues[name] = 0
-        elif where_of(name) == "test" and not what_of(name).endswith("_pixels"):
+        elif where_of(name) == "test" and not what_of(name).endswith(_BASELINE):
             hues[name] = 1
         else:
             hues[name], free = free, free + 1

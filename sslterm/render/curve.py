@@ -46,6 +46,8 @@ class Plot:
     low: float | None = None
     high: float | None = None
     """Range of y; None takes the data's own."""
+    x_range: tuple[float, float] | None = None
+    """Range of x, where it is wider than the data's own: charts beside each other share it."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def ranges_of(plot: Plot) -> Ranges | None:
 
     A logarithmic axis needs a positive value: without one the axis is linear.
     """
-    x_low, x_high = np.inf, -np.inf
+    x_low, x_high = plot.x_range or (np.inf, -np.inf)
     low, high = np.inf, -np.inf
     for line in plot.lines:
         y = drawable(line.y, positive=False)

@@ -107,5 +107,5 @@ def _lines_below(panel: Panel, place: str, width: int, height: int) -> list[str]
     text = " · ".join(
         part for part in (panel.caption, axes, f"columns: {columns}" if columns else "") if part
     )
-    lines = textwrap.wrap(text, width)[: max(height // 8, 1)] if text else []
+    lines = textwrap.wrap(text, width)[: max(height // 12, 1)] if text else []
     return [*lines, place] if place else lines

@@ -83,15 +83,19 @@ def metric_text(metric: str, value: float) -> str:
     return f"{text} ({where})" if where and where != "main" else text
 
 
-def event_line(event: Mapping[str, Any]) -> tuple[str, int] | None:
-    """An event as a line and its colour; None for events that say nothing to a person."""
+def event_line(event: Mapping[str, Any], headline: str = "") -> tuple[str, int] | None:
+    """An event as a line and its colour; None for events that say nothing to a person.
+
+    Args:
+        headline: the metric that an evaluation names first.
+    """
     kind = event.get("kind")
     step = event.get("step", event.get("from_step"))
     at = f" at step {whole(step)}" if isinstance(step, int | float) else ""
     if kind == "evaluation":
         values = [
             metric_text(name, value).removesuffix(" (test)").replace(" (uses labels)", "")
-            for name, value in event.items()
+            for name, value in sorted(event.items(), key=lambda item: item[0] != headline)
             if "/" in name and isinstance(value, int | float)
         ]
         return f"evaluated{at}: {' · '.join(values)}", MUTED
@@ -139,10 +143,10 @@ def result_lines(
     if state == "finished":
         done = f"done{after}" + (f": {headline}" if headline else "")
         verbs = [verb for need, verb in _COMMANDS.items() if entry and need in entry.capabilities]
-        lines = [(done, GOOD)]
-        if verbs:
-            lines.append(("next: " + " · ".join(f"sslterm {verb} {name}" for verb in verbs), ACCENT))
-        return lines
+        if not verbs:
+            return [(done, GOOD)]
+        more = f" (or {', '.join(verbs[1:])})" if verbs[1:] else ""
+        return [(done, GOOD), (f"next: sslterm {verbs[0]} {name}{more}", ACCENT)]
     resume = f"go on from the last checkpoint: sslterm resume {name}"
     if state == "stopped":
         return [("stopped after saving" + (f": {headline}" if headline else ""), MUTED), (resume, ACCENT)]

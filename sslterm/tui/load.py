@@ -19,19 +19,19 @@ class Load:
         self._gpu: Any = None
         self._gpu_tried = False
 
-    def text(self, status: Status | None, *, working: bool) -> str:
-        """Device, and how loaded it is while the trainer is `working`.
+    def parts(self, status: Status | None, *, working: bool) -> list[tuple[int, str]]:
+        """Device, and how loaded it is while the trainer is `working`, each with its rank (see `facts.fitting`).
 
-        For example "cuda:0 · GPU  71 % 18.2 GB 412 W · CPU 198 % 1.1 GB".
+        For example "cuda:0", "GPU  71 % 18.2 GB 412 W", "CPU 198 % 1.1 GB".
         """
         if status is None:
-            return ""
-        parts = [status.device]
+            return []
+        parts = [(2, status.device.partition(" (")[0])]
         if working and status.host == socket.gethostname():
             if status.device.startswith("cuda"):
-                parts.append(self._gpu_text(status.device))
-            parts.append(self._cpu_text(status.pid))
-        return " · ".join(part for part in parts if part)
+                parts.append((0, self._gpu_text(status.device)))
+            parts.append((1, self._cpu_text(status.pid)))
+        return [(rank, text) for rank, text in parts if text]
 
     def _cpu_text(self, pid: int) -> str:
         try:

@@ -64,6 +64,7 @@ class WatchScreen(Screen[None]):
         self.log_view, self.key_bar = EventLog(), KeyBar(WATCH_KEYS)
         self.body = Horizontal(self.charts, self.panel, id="body")
         self.panel_name = ""
+        """The panel that the person chose; "" shows the one most worth seeing."""
         self.panel_images: int | None = None
         """Images at which the panel shown was made; None follows the newest."""
         self.enlarged = False
@@ -72,7 +73,7 @@ class WatchScreen(Screen[None]):
         self.asked: dict[str, str] = {}
         """Requests that the trainer has not answered yet: id -> what was asked."""
         self._load = Load()
-        self._load_text = ""
+        self._load_parts: list[tuple[int, str]] = []
         self._loaded: tuple[str, int, int] | None = None
         """The panel shown: name, images, and how many there were of it."""
         self._acks_read = 0
@@ -114,12 +115,12 @@ class WatchScreen(Screen[None]):
 
     def sample_load(self) -> None:
         working = self.state in ("starting", "running")
-        self._load_text = self._load.text(self.reader.status, working=working)
+        self._load_parts = self._load.parts(self.reader.status, working=working)
         self._tell_header()
 
     def _tell_header(self) -> None:
         was, now = self.header.state, self.state
-        self.header.tell(self.reader.run.name, now, self.reader.status, self._load_text)
+        self.header.tell(self.reader.run.name, now, self.reader.status, self._load_parts)
         if was != now:
             self._tell_log()
 
@@ -127,7 +128,7 @@ class WatchScreen(Screen[None]):
         reader = self.reader
         entry = entry_of(reader.config)
         result = result_lines(reader.run.name, entry, reader.status, self.state, reader.events)
-        self.log_view.tell(reader.events, result)
+        self.log_view.tell(reader.events, result, headline=entry.headline if entry else "")
 
     def update(self) -> None:
         """Draw everything that has changed."""
@@ -148,26 +149,28 @@ class WatchScreen(Screen[None]):
         first = [name for name in (entry.opens_on if entry else ()) if self.reader.panels.get(name)]
         return first + sorted(name for name, made in self.reader.panels.items() if made and name not in first)
 
+    def _shown_panel(self, names: list[str]) -> str:
+        return self.panel_name if self.panel_name in names else names[0]
+
     def _update_panel(self) -> None:
         names = self.panel_names()
         if not names:
             return
-        if self.panel_name not in names:
-            self.panel_name, self.panel_images = names[0], None
-        history = self.reader.panels[self.panel_name]
+        name = self._shown_panel(names)
+        history = self.reader.panels[name]
         images = history[-1] if self.panel_images is None else self.panel_images
-        wanted = self.panel_name, images, len(history)
+        wanted = name, images, len(history)
         if wanted == self._loaded:
             return
         try:
-            panel = self.reader.panel(self.panel_name, images)
+            panel = self.reader.panel(name, images)
         except DataError as error:
             self.panel.show(None, trouble=error.message)
             return
         self._loaded = wanted
         place = history.index(images) + 1 if images in history else 0
         of = f" ({place} of {len(history)})" if images != history[-1] else ""
-        png = self.reader.panel_png(self.panel_name, images)
+        png = self.reader.panel_png(name, images)
         self.panel.show(panel, when=f"at {amount(images)} images{of}", place=str(png) if png.exists() else "")
 
     def share_out(self, size: Size | None = None) -> None:
@@ -194,16 +197,18 @@ class WatchScreen(Screen[None]):
         names = self.panel_names()
         self.charts.selected, self.panel.selected = None, True
         if names:
-            place = names.index(self.panel_name) if self.panel_name in names else 0
+            place = names.index(self._shown_panel(names))
             self.panel_name, self.panel_images = names[(place + by) % len(names)], None
             self._update_panel()
         self._redraw_selection()
 
     def action_history(self, by: int) -> None:
         """The panel as it was `by` drawings later."""
-        history = self.reader.panels.get(self.panel_name, [])
-        if not history:
+        names = self.panel_names()
+        if not names:
             return
+        self.panel_name = self._shown_panel(names)
+        history = self.reader.panels[self.panel_name]
         now = history[-1] if self.panel_images is None else self.panel_images
         place = min(
             max((history.index(now) if now in history else len(history) - 1) + by, 0), len(history) - 1

@@ -46,5 +46,5 @@ def arrange(width: int, height: int, *, panels: bool, charts: bool, result: int,
     if only == "charts" or not panels or width < 60:
         return Shares(header, log, keys, width, 0)
     square = 2 * (rows - log - 2)  # a picture as wide as high: a cell is two pixels high
-    panel = min(max(square, 2 * width // 5), width // 2)
+    panel = min(max(square, 12 * width // 25), width // 2)
     return Shares(header, log, keys, width - panel - 2, panel)

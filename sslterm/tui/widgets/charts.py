@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sslterm.render.cells import Cells
-from sslterm.render.charts import Axis, Chart, Series, plot_of_chart
+from sslterm.render.charts import Axis, Chart, Series, plot_of_chart, x_range
 from sslterm.render.curve import Plot, draw_plot
 from sslterm.render.palette import GROUND, MUTED
 from sslterm.tui.widgets.canvas import Canvas
@@ -26,9 +26,12 @@ class Charts(Canvas):
         """Whether the selected chart has all the room."""
         self.log_y = False
         self.axis: Axis = "step"
+        self._across: tuple[float, float] | None = None
+        """The range of x that all charts share."""
 
     def draw(self, width: int, height: int) -> Cells:
         cells = Cells.blank(width, height)
+        self._across = x_range(self.series, self.axis)
         if not self.charts:
             tint = MUTED if self.in_color else GROUND
             cells.put("no metrics yet", height // 2, max((width - 14) // 2, 0), tint)
@@ -54,7 +57,9 @@ class Charts(Canvas):
         return cells
 
     def _plot(self, index: int) -> Plot:
-        return plot_of_chart(self.charts[index], self.series, axis=self.axis, log_y=self.log_y)
+        return plot_of_chart(
+            self.charts[index], self.series, axis=self.axis, log_y=self.log_y, across=self._across
+        )
 
 
 def grid_shape(count: int, width: int, height: int) -> tuple[int, int]:

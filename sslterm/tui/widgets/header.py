@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sslterm.render.cells import Cells, fit, text_width
 from sslterm.render.palette import ACCENT, GROUND, MUTED
 from sslterm.run.status import Status
@@ -17,9 +19,9 @@ class Header(Canvas):
         self.run_name = ""
         self.state = "starting"
         self.status: Status | None = None
-        self.load = ""
+        self.load: Sequence[tuple[int, str]] = ()
 
-    def tell(self, name: str, state: str, status: Status | None, load: str) -> None:
+    def tell(self, name: str, state: str, status: Status | None, load: Sequence[tuple[int, str]]) -> None:
         self.run_name, self.state, self.status, self.load = name, state, status, load
         self.redraw()
 
@@ -37,8 +39,8 @@ class Header(Canvas):
         parts += clock_parts(self.status, self.state) if self.status else []
         for part in fitting(parts, width - column):
             column = cells.put(f" · {part}", 0, column)
-        if self.load and column + 2 + text_width(self.load) <= width:
-            cells.put_right(self.load, 0, width, MUTED if self.in_color else GROUND)
+        load = " · ".join(fitting(self.load, width - column))
+        cells.put_right(load, 0, width, MUTED if self.in_color else GROUND)
         if height > 1:
             cells.paste(progress_bar(share_done(self.status), width, color=self.in_color), 1, 0)
         return cells

@@ -11,7 +11,7 @@ from sslterm.tui.widgets.canvas import Canvas
 
 
 class KeyBar(Canvas):
-    """As many keys as fit, the help always; a notice takes their place until it is taken back."""
+    """As many keys as fit, the last two always; a notice takes their place until it is taken back."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
         super().__init__()
@@ -26,17 +26,13 @@ class KeyBar(Canvas):
         if self.notice:
             return Cells.line(fit(self.notice, width), width, WARNING if self.in_color else -1)
         cells = Cells.blank(width, 1)
-        *others, last = self.keys
-        end = width - text_width(f"{last.sign} {last.label}")
+        *others, leave, last = self.keys
+        widths = [text_width(f"{key.sign} {key.label}") + 2 for key in others]
+        room = width - sum(text_width(f"{key.sign} {key.label}") for key in (leave, last)) - 2
+        count = next((n for n in range(len(others), 0, -1) if sum(widths[:n]) <= room), 0)
         column = 0
-        for key in others:
-            if column + text_width(f"{key.sign} {key.label}") + 2 > end:
-                break
+        for key in (*others[:count], leave, last):
             column = self._put(cells, key, column) + 2
-        if column <= end:
-            self._put(cells, last, column)
-        else:
-            cells.put("?", 0, 0, ACCENT if self.in_color else -1)
         return cells
 
     def _put(self, cells: Cells, key: Key, column: int) -> int:

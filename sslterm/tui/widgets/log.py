@@ -24,11 +24,13 @@ class EventLog(Canvas):
         self.result: Sequence[tuple[str, int]] = ()
         self._read = 0
 
-    def tell(self, events: Sequence[Mapping[str, Any]], result: Sequence[tuple[str, int]]) -> None:
+    def tell(
+        self, events: Sequence[Mapping[str, Any]], result: Sequence[tuple[str, int]], *, headline: str = ""
+    ) -> None:
         if len(events) < self._read:
             self.lines, self._read = [], 0
         for event in events[self._read :]:
-            line = event_line(event)
+            line = event_line(event, headline)
             if line is not None and not (result and event is events[-1] and event.get("kind") in _ENDS):
                 self.lines.append((clock_time(event), *line))
         self._read = len(events)
