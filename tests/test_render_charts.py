@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sslterm.render.charts import choose_charts, plot_of_chart, title_of, unit_of
+from sslterm.render.charts import choose_charts, plot_of_chart, title_of, unit_of, x_range
+from sslterm.render.curve import ranges_of
 
 
 @dataclass
@@ -88,3 +89,25 @@ def test_a_plot_over_images() -> None:
 )
 def test_titles_and_units(metric: str, title: str, unit: str) -> None:
     assert (title_of(metric), unit_of(metric)) == (title, unit)
+
+
+def test_a_baseline_is_a_line_from_end_to_end() -> None:
+    once = points()
+    baseline = Points(once.step[:1], once.images[:1], once.seconds[:1], np.array([0.31]))
+    series = {"test/knn": points(), "test/knn_pixels": baseline}
+    knn, pixels = plot_of_chart(choose_charts(series)[0], series).lines
+    assert (pixels.name, pixels.x.tolist(), pixels.y.tolist()) == ("raw pixels", [0, 4], [0.31, 0.31])
+    assert len({knn.hue, pixels.hue}) == 2
+
+
+def test_charts_may_share_their_range_of_x() -> None:
+    late = points()
+    late.step = late.step + 100
+    series = {"main/loss": points(), "test/knn": late}
+    across = x_range(series)
+    assert across == (0.0, 104.0)
+    for chart in choose_charts(series):
+        ranges = ranges_of(plot_of_chart(chart, series, across=across))
+        assert ranges is not None
+        assert ranges.x == across
+    assert x_range({}) is None

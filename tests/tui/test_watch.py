@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,16 @@ from sslterm.run.panels import save_panel
 from sslterm.tui.screens.dialog import Dialog, KeyList, Question
 from sslterm.tui.screens.watch import Outcome, WatchScreen
 from tests.tui.drive import drive, text_of, until
-from tests.tui.recorded import BATCH, correlation, full_run, new_run, put_metrics, put_panels, put_status
+from tests.tui.recorded import (
+    BATCH,
+    correlation,
+    digits,
+    full_run,
+    new_run,
+    put_metrics,
+    put_panels,
+    put_status,
+)
 
 SIZES = [(1, 1), (20, 5), (80, 24), (250, 80)]
 
@@ -195,7 +205,7 @@ def test_the_result_stays_when_a_run_finishes_and_q_then_leaves_at_once(tmp_path
         await until(lambda: "✓ vae-digits-1 · finished" in text_of(screen))
         text = text_of(screen)
         assert "done in 1 m 34 s: -ELBO 148.9 nats (test)" in text
-        assert "next: sslterm sample vae-digits-1 · sslterm traverse vae-digits-1" in text
+        assert "next: sslterm sample vae-digits-1 (or traverse, reconstruct, probe)" in text
         assert "-ELBO · nats" in text  # the curves are still there
         await pilot.press("p")
         assert "no trainer is at work on this run (finished)" in text_of(screen)
@@ -434,3 +444,32 @@ def test_a_million_points_open_and_answer_keys(tmp_path: Path) -> None:
         await pilot.press("y", "x", "down", "enter")
 
     drive([screen], script)
+
+
+def test_the_panel_most_worth_seeing_comes_first_until_one_is_chosen(tmp_path: Path) -> None:
+    run = full_run(tmp_path)
+    screen = WatchScreen(run)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        assert "▸ reconstructions" in text_of(screen)
+        plane = replace(digits(), name="latent-plane")  # which a VAE opens on
+        save_panel(plane, run.panel(plane.name, 0))
+        await until(lambda: "▸ latent-plane" in text_of(screen))
+        await pilot.press("tab")
+        assert "▸ reconstructions" in text_of(screen)
+        save_panel(plane, run.panel(plane.name, 256_000))
+        await pilot.pause(0.6)
+        assert "▸ reconstructions" in text_of(screen)
+
+    drive([screen], script)
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 120])
+def test_the_way_out_and_the_help_are_always_in_the_footer(tmp_path: Path, width: int) -> None:
+    screen = WatchScreen(full_run(tmp_path))
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        assert screen.key_bar.shown is not None
+        assert screen.key_bar.shown.text(0).rstrip().endswith("q leave  ? keys")
+
+    drive([screen], script, (width, 24))

@@ -70,8 +70,9 @@ def test_next_commands_follow_from_the_capabilities() -> None:
         (done, _), *more = result_lines("run-1", entry, status, "finished", [])
         assert done.startswith("done in 1 m: ")
         text = "".join(line for line, _ in more)
-        assert ("sslterm sample run-1" in text) == ("sample" in entry.capabilities)
-        assert ("sslterm probe run-1" in text) == ("encode" in entry.capabilities)
+        assert text.startswith("next: sslterm ")
+        for capability, verb in (("sample", "sample"), ("encode", "probe"), ("decode", "traverse")):
+            assert (verb in text) == (capability in entry.capabilities)
     assert result_lines("run-1", None, Status(state="running"), "running", []) == []
 
 
@@ -111,3 +112,10 @@ def test_a_page_of_charts_shows_no_more_than_there_are(count: int, width: int, h
     assert (across - 1) * down < count
     assert across == 1 or width >= across * 30
     assert down == 1 or height >= down * 8
+
+
+def test_an_evaluation_names_the_headline_first() -> None:
+    event = {"kind": "evaluation", "step": 5, "test/knn": 0.8, "test/neg_elbo_nats": 148.9}
+    told = event_line(event, "test/neg_elbo_nats")
+    assert told is not None
+    assert told[0].startswith("evaluated at step 5: -ELBO 148.9 nats")
