@@ -146,6 +146,13 @@ def test_one_value_and_equal_values_have_an_axis() -> None:
         assert "5" in cells.plain()
 
 
+@pytest.mark.parametrize("values", [[0, 5e-324], [-1.7e308, 1.7e308], [1e16, 1e16 + 2], [-1e-300, 0, 1e-300]])
+@pytest.mark.parametrize("log_y", [False, True])
+def test_extreme_values(values: list[float], log_y: bool) -> None:
+    cells = draw_plot(Plot(title="t", lines=(line(values),), log_y=log_y), 40, 9, color=True)
+    assert dots(cells).any()
+
+
 def test_lines_keep_their_colours_and_the_first_is_on_top() -> None:
     ramp = np.linspace(0, 1, 50)
     both = (line(ramp, name="test", hue=1), line(ramp, name="train", hue=0))

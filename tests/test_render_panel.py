@@ -119,3 +119,18 @@ def test_sparklines() -> None:
     assert len(sparkline(np.arange(1000.0), 10)) == 10
     assert sparkline(np.array([np.nan, np.nan]), 5) == ""
     assert sparkline(np.array([2.0, np.nan, 2.0]), 5) == "▁▁"
+
+
+def test_few_points_are_large_enough_to_be_seen_and_many_are_fine() -> None:
+    few = draw_scatter(panel("scatter", NOISE.normal(size=(20, 2))), 40, 20, color=True)[0].plain()
+    assert few.count("•") > 15
+    many = draw_scatter(panel("scatter", NOISE.normal(size=(2000, 2))), 40, 20, color=True)[0].plain()
+    assert "•" not in many
+    assert sum(0x2800 < ord(glyph) < 0x2900 for glyph in many) > 100
+
+
+def test_a_caption_ends_where_it_is_cut() -> None:
+    long = panel("matrix", np.eye(4), caption="many words " * 20, x_label="i", y_label="j")
+    assert draw_panel(long, 40, 10, color=False).text(9).endswith("…")
+    short = panel("matrix", np.eye(4), caption="thirty-five characters of a caption", x_label="predicted")
+    assert draw_panel(short, 40, 10, color=False).text(9).rstrip() == short.caption

@@ -61,7 +61,7 @@ def test_a_matrix_shows_every_entry_in_the_colour_of_the_map() -> None:
     colors = map_colors(share, diverging=True, dark=False, levels=255)
     zoom = 10
     tile = np.array([rgb(int(c)) for c in colors[:3, :3].ravel()], dtype=np.uint8).reshape(3, 3, 3)
-    top, left = find_tiles(picture, tile.repeat(zoom, 0).repeat(zoom, 1)[: 3 * zoom, : 3 * zoom])
+    top, left = find_tiles(picture[:100, :100], tile.repeat(zoom, 0).repeat(zoom, 1)[: 3 * zoom, : 3 * zoom])
     diagonal = [tuple(picture[top + i * zoom + 5, left + i * zoom + 5]) for i in range(64)]
     assert set(diagonal) == {rgb(int(colors[0, 0]))}
     assert tuple(picture[top + 5, left + 63 * zoom + 5]) == rgb(int(colors[0, 63]))

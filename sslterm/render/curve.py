@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslterm.render.cells import Cells, fit, text_width
-from sslterm.render.envelope import column_edges, drawable, envelope, fill
+from sslterm.render.envelope import SMALLEST, column_edges, drawable, envelope, fill
 from sslterm.render.palette import ACCENT, GROUND, MUTED, categorical
 from sslterm.render.quantity import linear_ticks, log_ticks, number, tick_labels
 
@@ -17,6 +17,8 @@ Bitmap = NDArray[np.bool_]
 
 BRAILLE: Final = 0x2800
 _DOTS: Final = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], dtype=np.uint32)
+_FLAT: Final = 1e-12
+"""Relative difference up to which values count as equal."""
 _DASHES: Final = ((1,), (1, 1, 1, 1, 0, 0), (1, 0, 0), (1, 1, 1, 1, 1, 0, 0, 1, 0, 0))
 """Dot columns that are drawn, by line, where there is no colour to tell lines apart."""
 _KEYS: Final = ("━", "╍", "┅", "┄")
@@ -75,15 +77,15 @@ def ranges_of(plot: Plot) -> Ranges | None:
         return None
     low = low if plot.low is None else plot.low
     high = high if plot.high is None else plot.high
-    log_y = plot.log_y and high > 0
+    log_y = plot.log_y and high >= SMALLEST
     if log_y:
-        low = low if low > 0 else min(map(_least_positive, plot.lines))
+        low = low if low >= SMALLEST else min(map(_least_positive, plot.lines))
         low, high = float(np.log10(low)), float(np.log10(high))
-    if not high > low:
-        margin = 0.5 if log_y else 0.05 * abs(low) or 0.5
+    if not high - low > _FLAT * max(abs(low), abs(high), SMALLEST):
+        margin = 0.5 if log_y or abs(low) < SMALLEST else 0.05 * abs(low)
         low, high = low - margin, high + margin
     if not x_high > x_low:
-        x_low, x_high = x_low - 0.5, x_high + 0.5
+        x_high = x_low + 1
     return Ranges((x_low, x_high), (low, high), log_y)
 
 

@@ -5,12 +5,17 @@ Cost grows with the number of columns, and only by fast numpy passes with the nu
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+
+LARGEST: Final = 1e290
+SMALLEST: Final = 1e-290
+"""Sizes of values beyond which differences and powers overflow; what is larger is drawn as large as this."""
 
 
 def envelope(
@@ -62,11 +67,15 @@ def drawable(y: NDArray[Any], *, positive: bool) -> NDArray[Any]:
     """`y` with NaN for what cannot be drawn: infinities, and what is not positive where it must be."""
     if not len(y):
         return y
-    low, high = np.fmin.reduce(y), np.fmax.reduce(y)
-    if np.isinf(low) or np.isinf(high):
+    if not np.issubdtype(y.dtype, np.floating):
+        y = y.astype(np.float64)
+    low, high = float(np.fmin.reduce(y)), float(np.fmax.reduce(y))
+    if math.isinf(low) or math.isinf(high):
         y = np.where(np.isinf(y), np.nan, y)
-    if positive and low <= 0:
-        y = np.where(y > 0, y, np.nan)
+    if low < -LARGEST or high > LARGEST:
+        y = np.clip(y, -LARGEST, LARGEST)
+    if positive and low < SMALLEST:
+        y = np.where(y >= max(SMALLEST, np.finfo(y.dtype).tiny), y, np.nan)
     return y
 
 

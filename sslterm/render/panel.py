@@ -103,9 +103,12 @@ def _lines_below(panel: Panel, place: str, width: int, height: int) -> list[str]
     if panel.kind in ("images", "matrix", "scatter"):
         named = (("x", panel.x_label), ("y", panel.y_label))
         axes = " · ".join(f"{axis}: {label}" for axis, label in named if label)
-    columns = ", ".join(panel.labels) if panel.kind == "images" and panel.labels else ""
-    text = " · ".join(
-        part for part in (panel.caption, axes, f"columns: {columns}" if columns else "") if part
-    )
-    lines = textwrap.wrap(text, width)[: max(height // 12, 1)] if text else []
+    columns = f"columns: {', '.join(panel.labels)}" if panel.kind == "images" and panel.labels else ""
+    most = max(height // 12, 1)
+    for parts in ((panel.caption, axes, columns), (panel.caption, axes), (panel.caption,)):
+        lines = textwrap.wrap(" · ".join(part for part in parts if part), width)
+        if len(lines) <= most:
+            break
+    if len(lines) > most:
+        lines = [*lines[: most - 1], fit(" ".join(lines[most - 1 :]), width)]
     return [*lines, place] if place else lines

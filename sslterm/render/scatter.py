@@ -12,6 +12,8 @@ from sslterm.render.curve import BRAILLE, braille
 from sslterm.render.palette import MUTED, categorical
 from sslterm.run.panels import Panel
 
+_CELLS_A_POINT = 12
+"""Where there are more cells than this for each point, a point is as large as a cell, to be seen at all."""
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -54,7 +56,8 @@ def draw_scatter(panel: Panel, width: int, height: int, *, color: bool) -> tuple
     bitmap = np.zeros((4 * rows, 2 * width), dtype=bool)
     bitmap[row, column] = True
     dots = braille(bitmap)
-    cells.glyphs[:rows][dots > 0] = BRAILLE + dots[dots > 0]
+    few = len(points) * _CELLS_A_POINT < rows * width
+    cells.glyphs[:rows][dots > 0] = ord("•") if few else BRAILLE + dots[dots > 0]
     if names:
         winner = _most_frequent(row // 4 * width + column // 2, classes, rows * width).reshape(rows, width)
         if color:

@@ -232,6 +232,8 @@ class WatchScreen(Screen[None]):
 
     def action_enlarge(self) -> None:
         self.enlarged = not self.enlarged
+        if self.enlarged and not self.panel_names() and self.charts.charts:
+            self.charts.selected = self.charts.selected or 0
         self._redraw_selection()
 
     def action_back(self) -> None:
