@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from textual.pilot import Pilot
 
+from sslterm.errors import DataError
 from sslterm.run.control import acknowledge, pending
 from sslterm.run.events import append_event
+from sslterm.run.metrics import MetricsWriter
 from sslterm.run.panels import save_panel
 from sslterm.tui.screens.dialog import Dialog, KeyList, Question
 from sslterm.tui.screens.watch import Outcome, WatchScreen
@@ -473,3 +475,52 @@ def test_the_way_out_and_the_help_are_always_in_the_footer(tmp_path: Path, width
         assert screen.key_bar.shown.text(0).rstrip().endswith("q leave  ? keys")
 
     drive([screen], script, (width, 24))
+
+
+def test_a_run_that_ends_while_the_question_stands_has_ended(tmp_path: Path) -> None:
+    run = full_run(tmp_path)
+    screen = WatchScreen(run, attached=True)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        await pilot.press("q")
+        put_status(run, state="finished", step=5000)
+        await until(lambda: not screen.live)
+        await pilot.press("d")
+
+    assert drive([screen], script) == "ended"
+
+
+def test_a_run_directory_that_cannot_be_written_is_said_and_nothing_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(run: object, do: str) -> str:
+        raise DataError(f"cannot ask to {do}: read-only file system")
+
+    monkeypatch.setattr("sslterm.tui.requests.request", refuse)
+    screen = WatchScreen(full_run(tmp_path), attached=True)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        await pilot.press("p")
+        assert "cannot ask to pause: read-only" in text_of(screen)
+        await pilot.press("q", "s")
+        assert "cannot ask to stop: read-only" in text_of(screen)
+        assert not screen.stopping
+
+    drive([screen], script)
+
+
+def test_the_selected_chart_stays_selected_when_others_come(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    put_status(run)
+    writer = MetricsWriter(run.metrics)
+    writer.write(step=1, images=1, seconds=1.0, values={"main/kl_nats": 1.0})
+    screen = WatchScreen(run)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        await pilot.press("down")
+        assert "▸ KL" in text_of(screen)
+        writer.write(step=2, images=2, seconds=2.0, values={"main/loss": 1.0, "test/knn": 0.5})
+        await until(lambda: "loss" in text_of(screen))
+        assert "▸ KL" in text_of(screen)
+
+    drive([screen], script)

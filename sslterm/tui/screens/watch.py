@@ -12,13 +12,13 @@ from textual.screen import Screen
 
 from sslterm.errors import DataError, SsltermError
 from sslterm.render.charts import Axis, choose_charts
-from sslterm.render.quantity import amount
-from sslterm.run.control import request
 from sslterm.run.layout import RunDirectory
 from sslterm.run.reader import RunReader
 from sslterm.tui.facts import LIVE, entry_of, result_lines
 from sslterm.tui.keys import WATCH_KEYS, bindings
 from sslterm.tui.load import Load
+from sslterm.tui.panel_choice import PanelChoice, Shown
+from sslterm.tui.requests import Requests
 from sslterm.tui.screens.dialog import KeyList, Option, Question
 from sslterm.tui.screens.watch_layout import arrange
 from sslterm.tui.widgets.charts import Charts
@@ -63,20 +63,15 @@ class WatchScreen(Screen[None]):
         self.header, self.charts, self.panel = Header(), Charts(), PanelView()
         self.log_view, self.key_bar = EventLog(), KeyBar(WATCH_KEYS)
         self.body = Horizontal(self.charts, self.panel, id="body")
-        self.panel_name = ""
-        """The panel that the person chose; "" shows the one most worth seeing."""
-        self.panel_images: int | None = None
-        """Images at which the panel shown was made; None follows the newest."""
+        self.choice = PanelChoice(self.reader)
+        self.requests = Requests(run)
         self.enlarged = False
         self.stopping = False
         """The person left with "stop and save"; the view closes when that is done."""
-        self.asked: dict[str, str] = {}
-        """Requests that the trainer has not answered yet: id -> what was asked."""
         self._load = Load()
         self._load_parts: list[tuple[int, str]] = []
-        self._loaded: tuple[str, int, int] | None = None
-        """The panel shown: name, images, and how many there were of it."""
-        self._acks_read = 0
+        self._loaded: Shown | None = None
+        """What the panel view shows."""
 
     def compose(self) -> ComposeResult:
         yield self.header
@@ -132,52 +127,42 @@ class WatchScreen(Screen[None]):
 
     def update(self) -> None:
         """Draw everything that has changed."""
-        entry = entry_of(self.reader.config)
-        series = self.reader.metrics.series
-        self.charts.series = series
-        self.charts.charts = choose_charts(series, entry.headline if entry else "")
-        self._read_acks()
+        self._update_charts()
+        self._read_answers()
         self._tell_header()
         self._tell_log()
         self._update_panel()
         self.share_out()
         self.charts.redraw()
 
-    def panel_names(self) -> list[str]:
-        """Panels that there are, those worth seeing first before the others."""
-        entry = entry_of(self.reader.config)
-        first = [name for name in (entry.opens_on if entry else ()) if self.reader.panels.get(name)]
-        return first + sorted(name for name, made in self.reader.panels.items() if made and name not in first)
-
-    def _shown_panel(self, names: list[str]) -> str:
-        return self.panel_name if self.panel_name in names else names[0]
+    def _update_charts(self) -> None:
+        entry, series = entry_of(self.reader.config), self.reader.metrics.series
+        charts, selected = self.charts, self.charts.selected
+        what = charts.charts[selected].what if selected is not None else ""
+        charts.series = series
+        charts.charts = choose_charts(series, entry.headline if entry else "")
+        if selected is not None:  # the same chart, wherever it stands now
+            places = [place for place, chart in enumerate(charts.charts) if chart.what == what]
+            charts.selected = places[0] if places else None
 
     def _update_panel(self) -> None:
-        names = self.panel_names()
-        if not names:
-            return
-        name = self._shown_panel(names)
-        history = self.reader.panels[name]
-        images = history[-1] if self.panel_images is None else self.panel_images
-        wanted = name, images, len(history)
-        if wanted == self._loaded:
+        wanted = self.choice.shown()
+        if wanted is None or wanted == self._loaded:
             return
         try:
-            panel = self.reader.panel(name, images)
+            panel = self.reader.panel(wanted.name, wanted.images)
         except DataError as error:
             self.panel.show(None, trouble=error.message)
             return
         self._loaded = wanted
-        place = history.index(images) + 1 if images in history else 0
-        of = f" ({place} of {len(history)})" if images != history[-1] else ""
-        png = self.reader.panel_png(name, images)
-        self.panel.show(panel, when=f"at {amount(images)} images{of}", place=str(png) if png.exists() else "")
+        png = self.reader.panel_png(wanted.name, wanted.images)
+        self.panel.show(panel, when=wanted.when, place=str(png) if png.exists() else "")
 
     def share_out(self, size: Size | None = None) -> None:
         """Give each widget its room on a screen of `size`: the present one, where none is given."""
         shape = arrange(
             *(size or self.size),
-            panels=bool(self.panel_names()) or not self.charts.charts,
+            panels=bool(self.choice.names()) or not self.charts.charts,
             charts=bool(self.charts.charts),
             result=len(self.log_view.result),
             only="" if not self.enlarged else "panel" if self.charts.selected is None else "charts",
@@ -194,26 +179,14 @@ class WatchScreen(Screen[None]):
 
     def action_panel(self, by: int) -> None:
         """The panel `by` places further."""
-        names = self.panel_names()
         self.charts.selected, self.panel.selected = None, True
-        if names:
-            place = names.index(self._shown_panel(names))
-            self.panel_name, self.panel_images = names[(place + by) % len(names)], None
-            self._update_panel()
+        self.choice.turn(by)
+        self._update_panel()
         self._redraw_selection()
 
     def action_history(self, by: int) -> None:
         """The panel as it was `by` drawings later."""
-        names = self.panel_names()
-        if not names:
-            return
-        self.panel_name = self._shown_panel(names)
-        history = self.reader.panels[self.panel_name]
-        now = history[-1] if self.panel_images is None else self.panel_images
-        place = min(
-            max((history.index(now) if now in history else len(history) - 1) + by, 0), len(history) - 1
-        )
-        self.panel_images = None if place == len(history) - 1 else history[place]
+        self.choice.go(by)
         self._update_panel()
 
     def action_select(self, by: int) -> None:
@@ -232,7 +205,7 @@ class WatchScreen(Screen[None]):
 
     def action_enlarge(self) -> None:
         self.enlarged = not self.enlarged
-        if self.enlarged and not self.panel_names() and self.charts.charts:
+        if self.enlarged and not self.choice.names() and self.charts.charts:
             self.charts.selected = self.charts.selected or 0
         self._redraw_selection()
 
@@ -258,33 +231,30 @@ class WatchScreen(Screen[None]):
 
     # -- what is asked of the trainer
 
-    def ask(self, do: str) -> None:
-        """Ask the trainer; say what has been asked until it answers."""
+    def ask(self, do: str) -> bool:
+        """Ask the trainer, and say so until it answers; whether it could be asked."""
         if not self.live:
             self.notify_below(f"no trainer is at work on this run ({self.state})")
-            return
+            return False
         try:
-            self.asked[request(self.reader.run, do)] = do
+            self.requests.ask(do)
         except SsltermError as error:
             self.notify_below(error.message)
-            return
+            return False
         self.key_bar.say(f"{do}: asked …")
+        return True
 
     def notify_below(self, text: str) -> None:
         """Say something in place of the keys, for a few seconds."""
         self.key_bar.say(text)
         self.set_timer(NOTICE_SECONDS, lambda: self.key_bar.say("") if self.key_bar.notice == text else None)
 
-    def _read_acks(self) -> None:
-        events = self.reader.events
-        self._acks_read = min(self._acks_read, len(events))
-        for event in events[self._acks_read :]:
-            if event.get("kind") == "ack" and event.get("id") in self.asked:
-                do = self.asked.pop(event["id"])
-                self.notify_below(f"{do}: {event.get('outcome', 'done')}")
-        self._acks_read = len(events)
-        if self.asked and not self.live:
-            self.asked.clear()
+    def _read_answers(self) -> None:
+        for answer in self.requests.answers(self.reader.events):
+            if not self.stopping:
+                self.notify_below(answer)
+        if self.requests.waiting and not self.live:
+            self.requests.waiting.clear()
             self.key_bar.say("")
 
     def action_pause(self) -> None:
@@ -300,7 +270,11 @@ class WatchScreen(Screen[None]):
         name = self.reader.run.name
         options = (Option("s", "stop", "save and stop"), Option("w", "", "keep training"))
         title = f"Stop {name}? It saves first; go on later with sslterm resume {name}"
-        self.app.push_screen(Question(title, options), lambda answer: self.ask("stop") if answer else None)
+        self.app.push_screen(Question(title, options), self._stopped)
+
+    def _stopped(self, answer: str | None) -> None:
+        if answer:
+            self.ask("stop")
 
     def action_leave(self) -> None:
         """Leave the view; where it started the training, ask what becomes of that."""
@@ -317,9 +291,10 @@ class WatchScreen(Screen[None]):
             self.app.push_screen(Question(f"Leave {self.reader.run.name}?", options), self._left)
 
     def _left(self, answer: str | None) -> None:
-        if answer == "detached":
+        if answer and not self.live:  # it ended while the question stood there
+            self.app.exit("ended")
+        elif answer == "detached":
             self.app.exit("detached")
-        elif answer == "stop":
-            self.ask("stop")
+        elif answer == "stop" and self.ask("stop"):
             self.stopping = True
             self.key_bar.say("saving and stopping … (q leaves without waiting)")
