@@ -89,8 +89,6 @@ class WatchScreen(Screen[None]):
     def on_resize(self, event: Resize) -> None:
         self.share_out(event.size)
 
-    # -- what is shown
-
     @property
     def state(self) -> str:
         return self.reader.state
