@@ -8,36 +8,11 @@ import time
 from collections.abc import Mapping
 
 from sslterm.catalog import Entry
+from sslterm.render.quantity import amount, duration, number
 from sslterm.run.layout import RunDirectory
 from sslterm.run.status import Status
 
 LINE_SECONDS = 2.0
-
-
-def quantity(value: float) -> str:
-    """A number for people: 4 digits that matter."""
-    if value != value:
-        return "nan"
-    if value and not 1e-3 <= abs(value) < 1e5:
-        return f"{value:.2e}"
-    return f"{value:.4g}"
-
-
-def duration(seconds: float) -> str:
-    """7 s, 1 m 14 s, 2 h 05 m."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} m {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
-
-
-def rate(images_per_second: float) -> str:
-    """64.1 k img/s, 870 img/s."""
-    if images_per_second >= 1000:
-        return f"{images_per_second / 1000:.1f} k img/s"
-    return f"{images_per_second:.0f} img/s"
 
 
 def losses(last: Mapping[str, float], headline: str) -> dict[str, float]:
@@ -71,9 +46,9 @@ class PlainProgress:
         self._next = time.monotonic() + LINE_SECONDS
         parts = [f"step {status.step:>7,}", f"{status.images:,}/{status.total_images:,} images"]
         parts += [
-            f"{name} {quantity(value)}" for name, value in losses(status.last, self.entry.headline).items()
+            f"{name} {number(value)}" for name, value in losses(status.last, self.entry.headline).items()
         ]
-        parts.append(rate(status.images_per_second))
+        parts.append(f"{amount(status.images_per_second)} img/s")
         if status.seconds_left is not None:
             parts.append(f"{duration(status.seconds_left)} left")
         print("   ".join(parts), flush=True)
@@ -99,7 +74,7 @@ def summary(run: RunDirectory, entry: Entry, status: Status, shown: str) -> str:
     """What a person wants to know when a run has ended: the result, the picture, and what to do next."""
     lines = []
     value = status.last.get(entry.headline)
-    result = f": {entry.headline} {quantity(value)} {entry.unit}".rstrip() if value is not None else ""
+    result = f": {entry.headline} {number(value)} {entry.unit}".rstrip() if value is not None else ""
     if status.state == "finished":
         lines.append(f"done in {duration(status.elapsed_seconds)}{result}")
     else:

@@ -76,7 +76,7 @@ def missing_tmux_lines(settings: Mapping[str, str]) -> list[tuple[str, str]]:
     if int(re.sub(r"\D", "", settings.get("escape-time", "")) or 0) > 50:
         lines.append(("set -sg escape-time 10", "Esc waits half a second otherwise"))
     if settings.get("mouse") == "off":
-        lines.append(("set -g mouse on", "clicks and the wheel reach the live view"))
+        lines.append(("set -g mouse on", "the wheel scrolls back through what has gone by"))
     return lines
 
 
