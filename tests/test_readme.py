@@ -19,7 +19,11 @@ README = (ROOT / "README.md").read_text()
 COMMANDS = [
     line.strip() for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()
 ]
-SHORT = ["--set", "train.images=2560", "--set", "watch.checkpoint_every_images=1280"]
+SHORT = [
+    part
+    for change in ("train.images=1280", "data.train_images=400", "data.test_images=200")
+    for part in ("--set", change)
+]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
