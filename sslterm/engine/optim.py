@@ -15,22 +15,7 @@ def make_optimizer(
     config: OptimConfig, parameters: list[nn.Parameter], device: torch.device
 ) -> torch.optim.Optimizer:
     """The optimizer of one parameter group. Every torch group carries `base_lr`, which schedules scale."""
-    weights = [parameter for parameter in parameters if parameter.ndim > 1]
-    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
-    bias_lr = config.bias_lr if isinstance(config, LARSConfig) else config.lr
-    decays_vectors = not isinstance(config, LARSConfig) and config.decay_biases_and_norms
-    groups: list[dict[str, Any]] = [
-        {"params": weights, "base_lr": config.lr, "lr": config.lr, "weight_decay": config.weight_decay},
-        {
-            "params": vectors,
-            "base_lr": bias_lr,
-            "lr": bias_lr,
-            "weight_decay": config.weight_decay if decays_vectors else 0.0,
-        },
-    ]
-    if isinstance(config, LARSConfig):
-        groups[1]["adapt"] = False
-    groups = [group for group in groups if group["params"]]
+    groups = _torch_groups(config, parameters)
     fused = device.type in ("cpu", "cuda")  # one kernel for all weights
     match config:
         case SGDConfig():
@@ -48,6 +33,21 @@ def make_optimizer(
             )
         case LARSConfig():
             return LARS(groups, lr=config.lr, momentum=config.momentum, trust=config.trust)
+
+
+def _torch_groups(config: OptimConfig, parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
+    """Weights, and biases with the scales of norms, apart where they are treated differently; else as one."""
+    weights = [parameter for parameter in parameters if parameter.ndim > 1]
+    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
+    of_weights = {"base_lr": config.lr, "lr": config.lr, "weight_decay": config.weight_decay}
+    if isinstance(config, LARSConfig):
+        of_vectors = {"base_lr": config.bias_lr, "lr": config.bias_lr, "weight_decay": 0.0, "adapt": False}
+    elif config.decay_biases_and_norms or config.weight_decay == 0:
+        return [{"params": parameters, **of_weights}]
+    else:
+        of_vectors = {**of_weights, "weight_decay": 0.0}
+    groups = ({"params": weights, **of_weights}, {"params": vectors, **of_vectors})
+    return [group for group in groups if group["params"]]
 
 
 def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
