@@ -5,8 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sslterm.errors import UsageError
 from sslterm.render.cells import Cells, fit, text_width
-from sslterm.render.palette import GROUND, map_colors, rgb, shares, to_256
+from sslterm.render.palette import (
+    ACCENT,
+    GROUND,
+    MUTED,
+    SERIES,
+    WARNING,
+    categorical,
+    map_colors,
+    map_colors_on_paper,
+    rgb,
+    shares,
+    to_256,
+)
+from sslterm.render.theme import DARK, LIGHT, THEMES, Theme, choose_theme
 
 
 def test_text_is_clipped_at_both_edges() -> None:
@@ -73,19 +87,73 @@ def test_the_nearest_of_256_colours(color: int, index: int) -> None:
     assert to_256(np.array([color]))[0] == index
 
 
-def test_a_diverging_map_tells_signs_and_strength_apart() -> None:
-    for dark in (True, False):
-        colors = [rgb(int(c)) for c in map_colors(np.linspace(0, 1, 31), diverging=True, dark=dark)]
-        strength = np.array([0.299 * r + 0.587 * g + 0.114 * b for r, g, b in colors])
-        assert all(b > r for r, _, b in colors[:12])
-        assert all(r > b for r, _, b in colors[19:])
-        outwards = strength[15:] if dark else -strength[15:]
-        assert (np.diff(outwards) > 0).all()
-        assert (np.diff((strength if dark else -strength)[:16]) < 0).all()
+@pytest.mark.parametrize("theme", [*THEMES.values(), None], ids=[*THEMES, "paper"])
+def test_a_diverging_map_tells_signs_and_strength_apart(theme: Theme | None) -> None:
+    share = np.linspace(0, 1, 31)
+    if theme is None:
+        mapped = map_colors_on_paper(share, diverging=True, levels=31)
+    else:
+        mapped = theme.colors(map_colors(share, diverging=True))
+    dark = theme is not None and theme.name != "light"
+    colors = [rgb(int(c)) for c in mapped]
+    strength = np.array([0.299 * r + 0.587 * g + 0.114 * b for r, g, b in colors])
+    assert all(b > r for r, _, b in colors[:12])
+    assert all(r > b for r, _, b in colors[19:])
+    outwards = strength[15:] if dark else -strength[15:]
+    assert (np.diff(outwards) > 0).all()
+    assert (np.diff((strength if dark else -strength)[:16]) < 0).all()
+
+
+def luminance(color: int) -> float:
+    """Relative luminance (WCAG 2.2)."""
+    channels = [part / 255 for part in rgb(color)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(color: int, ground: int) -> float:
+    high, low = sorted((luminance(color), luminance(ground)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize(("name", "ground", "least"), [
+    ("dark", 0x000000, 4.5), ("light", 0xFFFFFF, 4.5), ("high-contrast", 0x000000, 7.0)
+])  # fmt: skip
+def test_text_can_be_read_on_its_ground(name: str, ground: int, least: float) -> None:
+    theme = THEMES[name]
+    for role in (MUTED, ACCENT, WARNING):
+        assert contrast(theme.color(role), ground) >= least
+    for index in range(SERIES):
+        assert contrast(theme.color(categorical(index)), ground) >= (
+            3.0 if name != "high-contrast" else least
+        )
+
+
+def test_a_theme_leaves_colours_and_the_ground_alone() -> None:
+    mixed = np.array([GROUND, ACCENT, 0x123456, categorical(1)])
+    assert DARK.colors(mixed).tolist() == [GROUND, DARK.accent, 0x123456, DARK.series[1]]
+    assert [DARK.color(int(c)) for c in mixed] == DARK.colors(mixed).tolist()
+
+
+def test_escapes_are_in_the_colours_of_the_theme() -> None:
+    cells = Cells.line("x", 1, ACCENT)
+    for theme in THEMES.values():
+        assert cells.ansi("truecolor", theme) == "\x1b[38;2;{};{};{}mx\x1b[0m".format(*rgb(theme.accent))
+    assert cells.ansi("256", LIGHT) == f"\x1b[38;5;{to_256(np.array([LIGHT.accent]))[0]}mx\x1b[0m"
+
+
+def test_the_theme_is_chosen_by_name_or_by_the_terminals_ground() -> None:
+    assert choose_theme({}) is DARK
+    assert choose_theme({"COLORFGBG": "0;15"}) is LIGHT
+    assert choose_theme({"COLORFGBG": "15;0"}) is DARK
+    assert choose_theme({"COLORFGBG": "0;15"}, "dark") is DARK
+    assert choose_theme({"SSLTERM_THEME": "light"}, "dark") is LIGHT
+    with pytest.raises(UsageError, match="no theme 'lihgt'"):
+        choose_theme({"SSLTERM_THEME": "lihgt"})
 
 
 def test_a_sequential_map_gets_lighter_throughout_and_has_few_levels() -> None:
-    colors = map_colors(np.linspace(0, 1, 1000), diverging=False, dark=True)
+    colors = map_colors(np.linspace(0, 1, 1000), diverging=False)
     assert len(np.unique(colors)) <= 32
     luminance = np.array([0.299 * r + 0.587 * g + 0.114 * b for r, g, b in map(rgb, colors.tolist())])
     assert (np.diff(luminance) >= 0).all()

@@ -75,7 +75,7 @@ def test_the_identity_keeps_its_diagonal_when_it_is_pooled() -> None:
     panel = matrix(np.eye(256), center=0, low=-1, high=1)
     cells = draw_panel(panel, 40, 18, color=True)
     assert "strongest of 8x8" in cells.text(0)
-    brightest = int(map_colors(np.array([1.0]), diverging=True, dark=True)[0])
+    brightest = int(map_colors(np.array([1.0]), diverging=True)[0])
     assert (cells.fg[1:17, :32] == brightest).sum() + (cells.bg[1:17, :32] == brightest).sum() == 32
 
 

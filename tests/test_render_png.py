@@ -12,7 +12,7 @@ from PIL import Image
 from sslterm.render import png
 from sslterm.render.curve import Line, Plot
 from sslterm.render.ink import spelled, wrapped
-from sslterm.render.palette import categorical, map_colors, rgb
+from sslterm.render.palette import categorical_on_paper, map_colors_on_paper, rgb
 from sslterm.render.picture_charts import plot_picture
 from sslterm.render.picture_tiles import images_picture, matrix_picture
 from sslterm.render.png import panel_picture, write_png
@@ -58,7 +58,7 @@ def test_a_matrix_shows_every_entry_in_the_colour_of_the_map() -> None:
     array = np.eye(64, dtype=np.float32) * 0.9 - 0.3
     picture = pixels(matrix_picture(panel("matrix", array, low=-1, high=1, center=0))[0])
     share = (array + 1) / 2
-    colors = map_colors(share, diverging=True, dark=False, levels=255)
+    colors = map_colors_on_paper(share, diverging=True, levels=255)
     zoom = 10
     tile = np.array([rgb(int(c)) for c in colors[:3, :3].ravel()], dtype=np.uint8).reshape(3, 3, 3)
     top, left = find_tiles(picture[:100, :100], tile.repeat(zoom, 0).repeat(zoom, 1)[: 3 * zoom, : 3 * zoom])
@@ -69,7 +69,7 @@ def test_a_matrix_shows_every_entry_in_the_colour_of_the_map() -> None:
 
 def test_the_colour_bar_runs_from_the_top_of_the_map_to_its_bottom() -> None:
     picture = pixels(matrix_picture(panel("matrix", np.zeros((64, 64)), low=-1, high=1, center=0))[0])
-    ends = [rgb(int(c)) for c in map_colors(np.array([1.0, 0.0]), diverging=True, dark=False, levels=255)]
+    ends = [rgb(int(c)) for c in map_colors_on_paper(np.array([1.0, 0.0]), diverging=True, levels=255)]
     rows = [np.flatnonzero((picture == end).all(axis=2).any(axis=1)) for end in ends]
     assert len(rows[0])
     assert len(rows[1])
@@ -92,7 +92,7 @@ def test_a_line_keeps_its_spike() -> None:
     y[123_456] = 1.0
     plot = Plot(title="", lines=(Line(name="", x=np.arange(len(y)), y=y),))
     shown = pixels(plot_picture(plot, 400, 200))
-    blue = np.array(rgb(categorical(0, dark=False)))
+    blue = np.array(rgb(categorical_on_paper(0)))
     close = np.abs(shown.astype(int) - blue).sum(axis=2) < 120
     columns = np.flatnonzero(close[20:150].all(axis=0))  # a column drawn from top to bottom
     assert len(columns) >= 1

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslterm.render.palette import GROUND, Colors, to_256
+from sslterm.render.theme import DARK, Theme
 
 Depth = Literal["truecolor", "256", "none"]
 """What colours a terminal understands."""
@@ -108,11 +109,13 @@ class Cells:
         """Text without colours; no spaces at the ends of lines."""
         return "\n".join(self.text(row).rstrip() for row in range(self.height))
 
-    def ansi(self, depth: Depth = "truecolor") -> str:
+    def ansi(self, depth: Depth = "truecolor", theme: Theme = DARK) -> str:
         """Text with ANSI colours, every line ending in the terminal's own."""
         if depth == "none":
             return self.plain()
-        shown = self if depth == "truecolor" else Cells(self.glyphs, to_256(self.fg), to_256(self.bg))
+        shown = Cells(self.glyphs, theme.colors(self.fg), theme.colors(self.bg))
+        if depth == "256":
+            shown = Cells(self.glyphs, to_256(shown.fg), to_256(shown.bg))
         return "\n".join(
             "".join(_escaped(*span, depth) for span in _without_end(shown, row)) for row in range(self.height)
         )

@@ -60,7 +60,7 @@ def draw_matrix(panel: Panel, width: int, height: int, *, color: bool) -> tuple[
     zoom = max(min(columns // pooled.shape[1], 2 * height // pooled.shape[0]), 1)
     pooled = pooled.repeat(zoom, axis=0).repeat(zoom, axis=1)
     if color:
-        picture = half_blocks(map_colors(pooled, diverging=middle is not None, dark=True))
+        picture = half_blocks(map_colors(pooled, diverging=middle is not None))
     else:
         picture = _signs(pooled, diverging=middle is not None)
     cells.paste(picture, 0, 0)
@@ -97,7 +97,7 @@ def _color_bar(low: float, high: float, height: int, *, diverging: bool, color: 
     steps = (2 * height - np.arange(2 * height) - 1) / (2 * height - 1)
     share = np.repeat(steps[:, None], 1, axis=1)
     if color:
-        cells.paste(half_blocks(map_colors(share, diverging=diverging, dark=True)), 0, 0)
+        cells.paste(half_blocks(map_colors(share, diverging=diverging)), 0, 0)
     else:
         cells.paste(_signs(share, diverging=diverging), 0, 0)
     for row, text in marks.items():

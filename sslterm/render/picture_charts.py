@@ -23,7 +23,7 @@ from sslterm.render.ink import (
     write,
     write_upwards,
 )
-from sslterm.render.palette import categorical, rgb
+from sslterm.render.palette import categorical_on_paper, rgb
 from sslterm.render.quantity import column, linear_ticks, log_ticks, tick_labels
 from sslterm.render.scatter import class_names, points_of, spans
 from sslterm.run.panels import Panel
@@ -48,7 +48,7 @@ def plot_picture(plot: Plot, width: int = _WIDTH, height: int = _HEIGHT) -> Imag
         _draw_line(area, line, ranges)
     y_label = f"{plot.unit} (log)" if ranges.log_y else plot.unit
     area = area.resize((width, height), Image.Resampling.LANCZOS)
-    entries = [(line.name, categorical(line.hue, dark=False)) for line in plot.lines if line.name]
+    entries = [(line.name, categorical_on_paper(line.hue)) for line in plot.lines if line.name]
     return _with_legend(_with_axes(area, ranges, plot.x_label, y_label), entries)
 
 
@@ -76,7 +76,7 @@ def _draw_grid(area: Image.Image, ranges: Ranges) -> None:
 
 def _draw_line(area: Image.Image, line: Line, ranges: Ranges) -> None:
     draw = ImageDraw.Draw(area)
-    color = rgb(categorical(line.hue, dark=False))
+    color = rgb(categorical_on_paper(line.hue))
     (low, high), (x_low, x_high) = ranges.y, ranges.x
     scale = (area.height - 1) / (high - low)
     if len(line.x) > area.width // _FINE:
@@ -168,11 +168,11 @@ def scatter_picture(panel: Panel) -> tuple[Image.Image, str]:
     across = (points[:, 0] - x_low) / (x_high - x_low) * (side - 1)
     down = (y_high - points[:, 1]) / (y_high - y_low) * (side - 1)
     for x, y, kind in zip(across.tolist(), down.tolist(), classes.tolist(), strict=True):
-        draw.circle((x, y), radius, fill=rgb(categorical(kind, dark=False)), outline=PAPER, width=_FINE)
+        draw.circle((x, y), radius, fill=rgb(categorical_on_paper(kind)), outline=PAPER, width=_FINE)
     area = area.resize((side // _FINE, side // _FINE), Image.Resampling.LANCZOS)
     ranges = Ranges((x_low, x_high), (y_low, y_high), log_y=False)
     picture = _with_axes(area, ranges, panel.x_label, panel.y_label)
-    entries = [(name, categorical(k, dark=False)) for k, name in class_names(panel, classes).items()]
+    entries = [(name, categorical_on_paper(k)) for k, name in class_names(panel, classes).items()]
     return _with_legend(picture, entries), f"{len(points):,} points"
 
 
@@ -203,7 +203,7 @@ def _lying(panel: Panel) -> Image.Image:
         if np.isfinite(value):
             end = left + float(np.clip((value - low) / (high - low), 0, 1)) * wide
             start, stop = sorted((round(zero), round(end)))
-            color = rgb(categorical(0 if value >= 0 else 1, dark=False))
+            color = rgb(categorical_on_paper(0 if value >= 0 else 1))
             draw.rectangle((start, middle - 8, stop, middle + 7), fill=color)
     draw.line((zero, 0, zero, step * len(names)), fill=RULE if low == 0 else INK)
     if panel.x_label:
@@ -222,7 +222,7 @@ def _standing(panel: Panel) -> Image.Image:
     for place, value in enumerate(pooled):
         if np.isfinite(value):
             y = float(np.clip((high - value) / (high - low), 0, 1)) * (_HEIGHT - 1)
-            color = rgb(categorical(0 if value >= 0 else 1, dark=False))
+            color = rgb(categorical_on_paper(0 if value >= 0 else 1))
             box = (place * each, min(y, zero), (place + 1) * each - (2 if each > 3 else 1), max(y, zero))
             draw.rectangle(box, fill=color)
     ranges = Ranges((0.0, float(len(panel.array))), (low, high), log_y=False)

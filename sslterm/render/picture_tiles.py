@@ -23,7 +23,7 @@ from sslterm.render.ink import (
     write,
     write_upwards,
 )
-from sslterm.render.palette import map_colors, rgb, shares, unpack
+from sslterm.render.palette import map_colors_on_paper, rgb, shares, unpack
 from sslterm.render.quantity import linear_ticks, number, tick_labels
 from sslterm.run.panels import Panel
 
@@ -80,7 +80,7 @@ def matrix_picture(panel: Panel) -> tuple[Image.Image, str]:
     diverging = panel.center is not None
     pooled, note = pool(share, _MOST_ROWS, _MOST_ROWS, center=0.5 if diverging else None)
     zoom = max(min(_MATRIX_SIDE // max(pooled.shape), 64), 1)
-    colors = map_colors(pooled, diverging=diverging, dark=False, levels=255)
+    colors = map_colors_on_paper(pooled, diverging=diverging, levels=255)
     heat = _colored(colors.repeat(zoom, axis=0).repeat(zoom, axis=1))
     if zoom >= 36:
         _write_values(heat, panel.array, unpack(colors), zoom)
@@ -160,7 +160,7 @@ def _color_bar(low: float, high: float, height: int, *, diverging: bool) -> Imag
     width = 18 + 10 + max(text_size(name, SMALL_SIZE)[0] for name in names)
     picture = Image.new("RGB", (width, height + 2 * room), PAPER)
     share = np.linspace(1, 0, height)[:, None].repeat(18, axis=1)
-    picture.paste(_colored(map_colors(share, diverging=diverging, dark=False, levels=255)), (0, room))
+    picture.paste(_colored(map_colors_on_paper(share, diverging=diverging, levels=255)), (0, room))
     draw = ImageDraw.Draw(picture)
     draw.rectangle((0, room, 17, room + height - 1), outline=RULE)
     for tick, name in zip(ticks, names, strict=True):

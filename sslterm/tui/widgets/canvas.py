@@ -14,6 +14,7 @@ from textual.widget import Widget
 
 from sslterm.render.cells import Cells
 from sslterm.render.palette import GROUND, rgb
+from sslterm.render.theme import DARK, Theme
 
 
 @lru_cache(maxsize=16384)
@@ -24,9 +25,9 @@ def _style(fg: int, bg: int) -> Style:
     )
 
 
-def to_strip(cells: Cells, row: int) -> Strip:
+def to_strip(cells: Cells, row: int, theme: Theme) -> Strip:
     """A row of cells as Textual takes it; every segment has a style."""
-    segments = [Segment(text, _style(fg, bg)) for text, fg, bg in cells.spans(row)]
+    segments = [Segment(text, _style(theme.color(fg), theme.color(bg))) for text, fg, bg in cells.spans(row)]
     return Strip(segments, cells.width)
 
 
@@ -46,6 +47,12 @@ class Canvas(Widget):
     def in_color(self) -> bool:
         return not self.app.no_color
 
+    @property
+    def look(self) -> Theme:
+        """What colours the roles are; DARK where the application has no say in it."""
+        look: Theme = getattr(self.app, "look", DARK)
+        return look
+
     def redraw(self) -> None:
         """Draw anew, and send the parts of rows that differ."""
         width, height = self.size
@@ -63,4 +70,4 @@ class Canvas(Widget):
     def render_line(self, y: int) -> Strip:
         if self.shown is None or y >= self.shown.height:
             return Strip.blank(self.size.width, _style(GROUND, GROUND))
-        return to_strip(self.shown, y)
+        return to_strip(self.shown, y, self.look)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sslterm.render.cells import Cells, fit, text_width
-from sslterm.render.palette import ACCENT, GROUND, MUTED
+from sslterm.render.palette import ACCENT, FAINT, GROUND, MUTED
 from sslterm.run.status import Status
 from sslterm.tui.facts import SIGNS, clock_parts, fitting, share_done
 from sslterm.tui.widgets.canvas import Canvas
@@ -57,6 +57,6 @@ def progress_bar(share: float, width: int, *, color: bool) -> Cells:
     if half:
         cells.put("╸", 0, full, ACCENT if color else GROUND)
     rest = ("━" if color else "─") * (room - full - half)
-    cells.put(rest, 0, full + half, 0x3A3F47 if color else GROUND)
+    cells.put(rest, 0, full + half, FAINT if color else GROUND)
     cells.put(text, 0, room)
     return cells
