@@ -19,7 +19,6 @@ from torch import Tensor
 
 from sslterm.cli.app import main
 from sslterm.cli.preview import Preview, partial_panel
-from sslterm.cli.worker_client import Worker, to_error
 from sslterm.config.read import dump
 from sslterm.config.resolve import resolve
 from sslterm.config.schema import DataConfig
@@ -31,6 +30,7 @@ from sslterm.errors import DataError, DeviceError, ExitCode, SsltermError, Usage
 from sslterm.methods.base import Inputs, Method
 from sslterm.run.layout import RunDirectory
 from sslterm.run.panels import Panel, load_panel
+from sslterm.run.worker_client import Worker, to_error
 from sslterm.worker.protocol import serve
 
 

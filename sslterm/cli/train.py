@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sslterm.catalog import find_method
-from sslterm.cli import launch
+from sslterm.cli import follow
 from sslterm.cli.complete import complete_key, complete_preset, complete_source
 from sslterm.cli.options import MethodName, Root, RunName
 from sslterm.cli.progress import summary
@@ -18,6 +18,7 @@ from sslterm.config.read import dump
 from sslterm.config.resolve import resolve
 from sslterm.data.catalog import SOURCES
 from sslterm.errors import ExitCode, UsageError
+from sslterm.run import launch
 from sslterm.run.layout import RunDirectory, create_run, find_run, runs_root
 from sslterm.run.status import read_status, state_now
 
@@ -79,7 +80,7 @@ def train(
         typer.echo(text, nl=False)
         return
     root = runs_root(runs)
-    launch.check_writable(root)
+    follow.check_writable(root)
     run = create_run(root, entry.name, chosen, name)
     launch.write_config(run, text)
     _launch(run, device=device, nproc=nproc, foreground=foreground, detach=detach, as_json=as_json)
@@ -120,19 +121,19 @@ def _launch(
     """Train `run` in the way that was asked for, or that fits the terminal."""
     if detach:
         trainer = launch.start_trainer(run, device=device, processes=nproc)
-        launch.wait_until_running(run, trainer)
+        follow.wait_until_running(run, trainer)
         typer.echo(f"{run.name} is training (pid {trainer.pid}); watch it: sslterm monitor {run.name}")
         return
     live = sys.stdout.isatty() and sys.stdin.isatty() and not foreground and not as_json
     if not live:
         if nproc > 1:
             trainer = launch.start_trainer(run, device=device, processes=nproc)
-            code = launch.follow(run, trainer, as_json=as_json)
+            code = follow.follow(run, trainer, as_json=as_json)
         else:
-            code = launch.train_here(run, device=device, as_json=as_json)
+            code = follow.train_here(run, device=device, as_json=as_json)
         raise typer.Exit(int(code))
     trainer = launch.start_trainer(run, device=device, processes=nproc)
-    launch.wait_until_running(run, trainer)
+    follow.wait_until_running(run, trainer)
     raise typer.Exit(int(_watch(run, trainer_pid=trainer.pid)))
 
 
@@ -147,6 +148,6 @@ def _watch(run: RunDirectory, *, trainer_pid: int) -> ExitCode:
     if outcome == "detached":
         typer.echo(f"{run.name} goes on (pid {trainer_pid}); come back: sslterm monitor {run.name}")
         return ExitCode.OK
-    typer.echo(summary(run, find_method(launch.method_of(run)), status, run.name))
+    typer.echo(summary(run, find_method(follow.method_of(run)), status, run.name))
     codes = {"stopped": ExitCode.STOPPED, "diverged": ExitCode.DIVERGED, "failed": ExitCode.FAILED}
     return codes.get(status.state, ExitCode.OK)

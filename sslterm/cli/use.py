@@ -12,8 +12,8 @@ from sslterm.cli.complete import complete_source
 from sslterm.cli.options import Root, RunName
 from sslterm.cli.output import GAP, print_json, print_line, print_table
 from sslterm.cli.preview import Preview
-from sslterm.cli.worker_client import Worker
 from sslterm.run.layout import find_run, runs_root
+from sslterm.run.worker_client import Worker
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Checkpoint = Annotated[

@@ -269,6 +269,7 @@ class Trainer:
             step=self.clock.step,
             images=self.clock.images,
             epoch=self.stream.position // len(self.train_store),
+            images_per_epoch=len(self.train_store),
             elapsed_seconds=self.elapsed_seconds,
         )
 

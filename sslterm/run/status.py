@@ -40,6 +40,7 @@ class Status:
     """Training images drawn so far."""
     total_images: int = 0
     epoch: int = 0
+    images_per_epoch: int = 0
     images_per_second: float = 0.0
     elapsed_seconds: float = 0.0
     """Training time over all resumes."""

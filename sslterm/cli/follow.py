@@ -1,10 +1,7 @@
-"""Starting a trainer: in this process, or in a session of its own that outlives the terminal."""
+"""Training in this process, or waiting on a trainer in another: what is printed where there is no live view."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -13,35 +10,12 @@ from pathlib import Path
 from sslterm.catalog import find_method
 from sslterm.cli.progress import JsonProgress, PlainProgress, summary
 from sslterm.errors import DataError, ExitCode, SsltermError, UsageError
-from sslterm.run.events import EventsReader
-from sslterm.run.files import replace_file
+from sslterm.run.launch import raise_what_happened, remove_if_untouched
 from sslterm.run.layout import RunDirectory
-from sslterm.run.metrics import MetricsReader
 from sslterm.run.status import Status, read_status
 
 STARTING_SECONDS = 600.0
 """How long data may take to load before the live view opens without a step done."""
-
-
-def command_of(run: RunDirectory, *, device: str, processes: int) -> list[str]:
-    """The command line of the trainer process(es)."""
-    start = [sys.executable, "-m"]
-    if processes > 1:
-        start += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
-    return [*start, "sslterm.train", str(run.path), "--device", device]
-
-
-def start_trainer(run: RunDirectory, *, device: str, processes: int) -> subprocess.Popen[bytes]:
-    """Start the trainer in its own session: it outlives this terminal, and its output goes to trainer.log."""
-    with run.log.open("ab") as log:
-        return subprocess.Popen(
-            command_of(run, device=device, processes=processes),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
 
 
 def train_here(run: RunDirectory, *, device: str, as_json: bool) -> ExitCode:
@@ -101,47 +75,6 @@ def wait_until_running(run: RunDirectory, trainer: subprocess.Popen[bytes]) -> N
             said = message
             print(f"\r\x1b[K{run.name}: {message} ...", end="", file=sys.stderr, flush=True)
         time.sleep(0.1)
-
-
-def raise_what_happened(run: RunDirectory, trainer: subprocess.Popen[bytes]) -> None:
-    """Raise the error that ended the trainer, as it is told in the run directory."""
-    code = trainer.poll()
-    if code in (None, ExitCode.OK, ExitCode.STOPPED):
-        return
-    events = EventsReader(run.events)
-    events.refresh()
-    failures = [event for event in events.events if event.get("kind") == "failed"]
-    if failures:
-        last = failures[-1]
-        error = SsltermError(str(last.get("message", "the trainer failed")), str(last.get("hint", "")))
-        known = [int(value) for value in ExitCode]
-        error.exit_code = ExitCode(last["exit_code"]) if last.get("exit_code") in known else ExitCode.FAILED
-    else:
-        tail = run.log.read_text(errors="replace").strip().splitlines()[-1:] if run.log.exists() else []
-        error = SsltermError(
-            f"the trainer of {run.name} ended with code {code}: {''.join(tail)}", f"see {run.log}"
-        )
-    remove_if_untouched(run)
-    raise error
-
-
-def remove_if_untouched(run: RunDirectory) -> None:
-    """Drop a run directory in which nothing was ever trained, so that a mistake leaves no litter."""
-    if run.checkpoints.is_dir() and any(run.checkpoints.iterdir()):
-        return
-    metrics = MetricsReader(run.metrics)
-    metrics.refresh()
-    if not metrics.series:
-        shutil.rmtree(run.path, ignore_errors=True)
-
-
-def write_config(run: RunDirectory, text: str) -> None:
-    """Write config.toml and the command line into a new run directory."""
-    for path, content in ((run.config, text), (run.meta, json.dumps({"argv": sys.argv}, indent=1))):
-        try:
-            replace_file(path, content.encode())
-        except OSError as error:
-            raise DataError(f"cannot write {path}: {error.strerror}") from error
 
 
 def method_of(run: RunDirectory) -> str:
