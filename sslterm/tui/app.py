@@ -1,4 +1,4 @@
-"""The application: its screens, its colours, and the way out."""
+"""The application: its screens, its colours, what it remembers, and the way out."""
 
 from __future__ import annotations
 
@@ -6,25 +6,56 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from textual.app import App
 from textual.binding import Binding
+from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.screen import Screen
 
 from sslterm.errors import UsageError
+from sslterm.render.theme import THEMES, choose_theme
 from sslterm.run.layout import RunDirectory
+from sslterm.tui.arrangement import Arrangement
+from sslterm.tui.keys import Key, keys_of
 from sslterm.tui.screens.home import HomeScreen
 from sslterm.tui.screens.watch import Outcome, WatchScreen
+from sslterm.tui.settings import Settings, load_settings, save_settings, settings_path
+from sslterm.tui.widgets.canvas import Canvas
+
+
+class KeyCommands(Provider):
+    """What the keys of a screen do, to be found by name in the command palette."""
+
+    @property
+    def _keys(self) -> list[Key]:
+        return [
+            key for key in keys_of(self.screen) if key.help and not key.action.endswith("command_palette")
+        ]
+
+    async def discover(self) -> Hits:
+        for key in self._keys:
+            yield DiscoveryHit(f"{key.help}  [{key.sign}]", partial(self.screen.run_action, key.action))
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for key in self._keys:
+            text = f"{key.help}  [{key.sign}]"
+            if (score := matcher.match(text)) > 0:
+                yield Hit(score, matcher.highlight(text), partial(self.screen.run_action, key.action))
 
 
 class MonitorApp(App[Outcome]):
     """Shows screens in the terminal's own colours.
 
-    It runs without the mouse, so that paths and commands on the screen can be marked and copied.
+    Attributes:
+        look: the theme that roles of colours are drawn in.
+        settings: what is remembered from one session to the next.
     """
 
-    ENABLE_COMMAND_PALETTE = False
+    COMMANDS = {KeyCommands}  # noqa: RUF012 - as Textual declares it
     BINDINGS = [  # noqa: RUF012 - as Textual declares it
         Binding("ctrl+c", "leave", show=False, priority=True),
         Binding("ctrl+q", "leave", show=False, priority=True),
@@ -34,6 +65,9 @@ class MonitorApp(App[Outcome]):
     def __init__(self, screens: Sequence[Screen[None]]) -> None:
         super().__init__(ansi_color=True)
         self.first_screens = screens
+        self.settings = load_settings(settings_path())
+        known = self.settings.theme if self.settings.theme in THEMES else ""
+        self.look = choose_theme(os.environ, known)
 
     def on_mount(self) -> None:
         for screen in self.first_screens:
@@ -43,6 +77,23 @@ class MonitorApp(App[Outcome]):
         """Leave by the screen's own way out."""
         leave = getattr(self.screen, "action_leave", self.exit)
         leave()
+
+    def action_next_theme(self) -> None:
+        """Another theme, which is remembered."""
+        names = list(THEMES)
+        self.look = THEMES[names[(names.index(self.look.name) + 1) % len(names)]]
+        self._remember(replace(self.settings, theme=self.look.name))
+        for screen in self.screen_stack:
+            for canvas in screen.query(Canvas):
+                canvas.refresh()
+
+    def remember_arrangement(self, method: str, arrangement: Arrangement) -> None:
+        """Keep how the tiles of a method's runs are arranged."""
+        self._remember(self.settings.arranged(method, arrangement))
+
+    def _remember(self, settings: Settings) -> None:
+        self.settings = settings
+        save_settings(settings, settings_path())
 
 
 @contextmanager
@@ -65,34 +116,35 @@ def _require_terminal() -> None:
         raise UsageError("the live view needs a terminal", "sslterm runs list prints the same off a terminal")
 
 
-def watch(run: RunDirectory, *, attached: bool) -> Outcome:
+def watch(run: RunDirectory, *, attached: bool, mouse: bool = True) -> Outcome:
     """Show one run until the person leaves.
 
     Args:
         attached: this terminal started the trainer, so leaving asks: detach, stop and save, or keep watching.
+        mouse: whether the view takes the mouse; terminals mark text with shift held all the same.
 
     Returns:
         "detached": the training goes on. "stop": it was asked to save and stop, and has, unless the person
         did not wait. "ended": it had ended before the person left.
 
     Raises:
-        UsageError: there is no terminal.
+        UsageError: there is no terminal, or no such theme.
     """
     _require_terminal()
     with _own_environment():
-        outcome = MonitorApp([WatchScreen(run, attached=attached)]).run(mouse=False)
+        outcome = MonitorApp([WatchScreen(run, attached=attached)]).run(mouse=mouse)
     return outcome or "detached"
 
 
-def monitor(root: Path, runs: Sequence[RunDirectory] = ()) -> None:
+def monitor(root: Path, runs: Sequence[RunDirectory] = (), *, mouse: bool = True) -> None:
     """Show all runs below `root`, or only those given; a single one is opened at once.
 
     Raises:
-        UsageError: there is no terminal.
+        UsageError: there is no terminal, or no such theme.
     """
     _require_terminal()
     screens: list[Screen[None]] = [HomeScreen(root, runs)]
     if len(runs) == 1:
         screens.append(WatchScreen(runs[0]))
     with _own_environment():
-        MonitorApp(screens).run(mouse=False)
+        MonitorApp(screens).run(mouse=mouse)
