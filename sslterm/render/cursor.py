@@ -29,6 +29,7 @@ class Mark:
 
     Attributes:
         shape: a frame around it, a sign in place of it, a line through its column, or its name highlighted.
+        tint: of a frame; the terminal's own foreground is bright on every map, but not on images.
     """
 
     shape: Literal["frame", "point", "line", "name"]
@@ -36,6 +37,7 @@ class Mark:
     left: int
     bottom: int
     right: int
+    tint: int = GROUND
 
     def moved(self, rows: int) -> Mark:
         return replace(self, top=self.top + 2 * rows, bottom=self.bottom + 2 * rows)
@@ -51,7 +53,7 @@ class Reading:
 
 
 def put_mark(cells: Cells, mark: Mark, *, color: bool) -> None:
-    """Draw the mark over what stands there, in the terminal's own foreground: it is bright on every ground."""
+    """Draw the mark over what stands there."""
     if mark.shape == "frame":
         (_put_ring if color else _put_box)(cells, mark)
         return
@@ -84,8 +86,8 @@ def _put_ring(cells: Cells, mark: Mark) -> None:
         cells.glyphs[where] = glyph
         cells.bg[where] = behind[where]
     cells.glyphs[both] = FULL
-    cells.bg[both] = GROUND
-    cells.fg[above | below] = GROUND
+    cells.bg[both] = mark.tint
+    cells.fg[above | below] = mark.tint
 
 
 def _halves(cells: Cells) -> tuple[Colors, Colors]:

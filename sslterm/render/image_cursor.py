@@ -11,6 +11,7 @@ import numpy as np
 
 from sslterm.render.cursor import Mark, Reading, Spot
 from sslterm.render.image import Grid, columns_of, plan
+from sslterm.render.palette import ACCENT
 from sslterm.run.panels import Panel
 
 PAIRS: Final[Mapping[str, tuple[str, str]]] = {
@@ -55,7 +56,7 @@ def read_image(panel: Panel, width: int, height: int, spot: Spot) -> Reading | N
     if place is not None:
         grid = plan(panel, width, 2 * height)
         top, left = place[0] * (grid.tile_height + grid.gap), place[1] * (grid.tile_width + grid.gap)
-        mark = Mark("frame", top, left, top + grid.tile_height, left + grid.tile_width)
+        mark = Mark("frame", top, left, top + grid.tile_height, left + grid.tile_width, tint=ACCENT)
     return Reading(spot, name_of(panel, spot.column), mark)
 
 
