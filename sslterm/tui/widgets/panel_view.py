@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 from sslterm.render.cells import Cells
-from sslterm.render.palette import ERROR, GROUND, MUTED
+from sslterm.render.palette import ERROR, MUTED
 from sslterm.render.panel import draw_panel
 from sslterm.run.panels import Panel
 from sslterm.tui.widgets.canvas import Canvas
@@ -36,16 +38,14 @@ class PanelView(Canvas):
                 place=self.place,
                 selected=self.selected,
             )
-        cells = Cells.blank(width, height)
         message = self.trouble or "no panels yet"
-        tint = ERROR if self.trouble else MUTED
-        for offset, text in enumerate(_wrapped(message, width)):
-            row = height // 2 + offset
-            cells.put(text, row, max((width - len(text)) // 2, 0), tint if self.in_color else GROUND)
-        return cells
+        cells = message_cells(message, width, height, ERROR if self.trouble else MUTED)
+        return cells if self.in_color else cells.uncolored()
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    from textwrap import wrap
-
-    return wrap(text, max(width, 1))
+def message_cells(message: str, width: int, height: int, tint: int) -> Cells:
+    """A message in the middle, wrapped."""
+    cells = Cells.blank(width, height)
+    for offset, text in enumerate(wrap(message, max(width, 1))):
+        cells.put(text, height // 2 + offset, max((width - len(text)) // 2, 0), tint)
+    return cells
