@@ -12,13 +12,12 @@ from sslterm.render.charts import (
     best_of,
     choose_charts,
     domain_of,
-    overlay_plot,
     plot_of_chart,
-    styles_of,
     title_of,
     unit_of,
 )
 from sslterm.render.curve import draw_plot, ranges_of
+from sslterm.render.many_runs import overlay_plot, styles_of
 from sslterm.render.view import ChartView, Domain
 
 

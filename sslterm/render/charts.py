@@ -51,9 +51,6 @@ _MORE_IS_BETTER: Final = ("knn", "linear", "lowshot", "finetune", "accuracy", "r
 _OWN_LOSSES: Final = ("main", "test", "")
 """Where a loss is one's own: those of players against each other are not better the smaller they are."""
 
-MOST_RUNS: Final = 10
-"""Runs that are drawn over each other."""
-
 
 class Series(Protocol):
     """A metric over time, as the run's reader keeps it; arrays [N]."""
@@ -174,13 +171,14 @@ def domain_of(series: Mapping[str, Series], axis: Axis = "step", images_per_epoc
     return Domain(low, high, positive, min(gaps, default=0.0))
 
 
-_WHOLE: Final = ChartView()
+WHOLE: Final = ChartView()
+"""Everything over steps, as it is."""
 
 
 def plot_of_chart(
     chart: Chart,
     series: Mapping[str, Series],
-    view: ChartView = _WHOLE,
+    view: ChartView = WHOLE,
     *,
     domain: Domain | None = None,
     images_per_epoch: int = 0,
@@ -205,12 +203,14 @@ def plot_of_chart(
             x, y = np.array([ends.start(log=view.log_x), ends.high]), one.value[[-1, -1]]
             lines.append(Line(name=line_name(name), x=x, y=y, hue=hues[name]))
         else:
-            lines.append(_line(line_name(name), name, x, one.value, view, smoother or Smoother(), hue=hues[name]))
+            lines.append(
+                line_of(line_name(name), name, x, one.value, view, smoother or Smoother(), hue=hues[name])
+            )
     metric = chart.metrics[0] if chart.metrics else chart.what
-    return _plot(metric, lines, view, ends, axis_label(view.axis, images_per_epoch))
+    return plot_of_lines(metric, lines, view, ends, axis_label(view.axis, images_per_epoch))
 
 
-def _line(
+def line_of(
     name: str,
     metric: str,
     x: NDArray[Any],
@@ -221,13 +221,20 @@ def _line(
     hue: int,
     dashed: bool = False,
 ) -> Line:
+    """The line of a metric through (x, y), each [N], as a view draws it."""
     smooth = smoother.smooth(f"{metric} {name}", y, view.smoothing) if view.smoothing > 0 else None
     return Line(name=name, x=x, y=y, hue=hue, smooth=smooth, best=best_of(metric), dashed=dashed)
 
 
-def _plot(
-    metric: str, lines: list[Line], view: ChartView, ends: Domain | None, label: str, notes: tuple[str, ...] = ()
+def plot_of_lines(
+    metric: str,
+    lines: list[Line],
+    view: ChartView,
+    ends: Domain | None,
+    label: str,
+    notes: tuple[str, ...] = (),
 ) -> Plot:
+    """Lines of a metric under a view; `ends` is what there is to see of them, `notes` follow the title."""
     return Plot(
         title=title_of(metric),
         lines=tuple(lines),
@@ -238,64 +245,6 @@ def _plot(
         x_range=None if ends is None else view.shown(ends),
         cursor=view.cursor,
         notes=(*notes, f"EMA {view.smoothing:g}") if view.smoothing > 0 else notes,
-    )
-
-
-def styles_of(runs: Iterable[str], before: Mapping[str, int] | None = None) -> dict[str, int]:
-    """A colour and line style for each run: those it had `before`, and free ones for runs that are new."""
-    styles: dict[str, int] = dict(before or {})
-    for run in runs:
-        if run not in styles:
-            taken = set(styles.values())
-            styles[run] = next(style for style in range(len(taken) + 1) if style not in taken)
-    return styles
-
-
-def overlay_plot(
-    metric: str,
-    series: Mapping[str, Series],
-    view: ChartView = _WHOLE,
-    *,
-    styles: Mapping[str, int] | None = None,
-    images_per_epoch: Mapping[str, int] | None = None,
-    smoother: Smoother | None = None,
-) -> Plot:
-    """One metric of several runs over each other, each in its own colour and line style.
-
-    Of more than ten runs the first ten are drawn, and the title says so.
-
-    Args:
-        series: by name of the run, in the order of the legend; the first on top.
-        styles: by name of the run, from `styles_of`, so that a run keeps its own whatever else is shown;
-            otherwise in the order of `series`.
-        images_per_epoch: by name of the run; with one that is not known, epochs are images for all.
-    """
-    shown = dict(list(series.items())[:MOST_RUNS])
-    styles = styles_of(shown, styles)
-    sizes = {run: (images_per_epoch or {}).get(run, 0) for run in shown}
-    size_known = bool(sizes) and min(sizes.values()) > 0
-    lines, domains = [], []
-    for run, one in shown.items():
-        size = sizes[run] if size_known else 0
-        x = places_of(one, view.axis, size)
-        lines.append(_line(run, metric, x, one.value, view, smoother or Smoother(), hue=styles[run], dashed=True))
-        domains.append(domain_of({run: one}, view.axis, size))
-    notes = (f"{len(shown)} of {len(series)} runs",) if len(shown) < len(series) else ()
-    label = axis_label(view.axis, 1 if size_known else 0)
-    return _plot(metric, lines, view, joined(domains), label, notes)
-
-
-def joined(domains: Iterable[Domain | None]) -> Domain | None:
-    """All that there is to see in several domains."""
-    known = [domain for domain in domains if domain is not None]
-    if not known:
-        return None
-    gaps = [domain.spacing for domain in known if domain.spacing > 0]
-    return Domain(
-        min(domain.low for domain in known),
-        max(domain.high for domain in known),
-        min(domain.positive for domain in known),
-        min(gaps, default=0.0),
     )
 
 

@@ -116,7 +116,9 @@ def draw_lines(lines: tuple[Line, ...], ranges: Ranges, width: int, height: int,
         if line.smooth is not None:
             raw = bitmap(line, line.y)
             ends = raw & ~(_moved(raw, 1) & _moved(raw, -1))
-            bits = np.where(taken, np.where(own > 0, 0, braille(ends)), braille(ends | (raw & _weave(*raw.shape))))
+            bits = np.where(
+                taken, np.where(own > 0, 0, braille(ends)), braille(ends | (raw & _weave(*raw.shape)))
+            )
             dots |= bits
             cells.fg[bits > 0] = categorical_behind(line.hue) if color else GROUND
     for line, own in reversed(list(zip(lines, strong, strict=True))):

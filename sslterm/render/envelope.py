@@ -54,7 +54,12 @@ def envelope(
     joined = first[1:] == last[:-1] + 1
     a, b, at_a, at_b = filled[:-1][joined], filled[1:][joined], leave[:-1][joined], entry[1:][joined]
     if not np.isnan(at_ends[0]):
-        a, b, at_a, at_b = _before(a, 0), _before(b, filled[0]), _before(at_a, at_ends[0]), _before(at_b, entry[0])
+        a, b, at_a, at_b = (
+            _before(a, 0),
+            _before(b, filled[0]),
+            _before(at_a, at_ends[0]),
+            _before(at_b, entry[0]),
+        )
     if not np.isnan(at_ends[1]):
         a, b = np.append(a, filled[-1]), np.append(b, columns - 1)
         at_a, at_b = np.append(at_a, leave[-1]), np.append(at_b, at_ends[1])

@@ -167,7 +167,8 @@ def _x_range(plot: Plot, known: list[Line]) -> tuple[tuple[float, float], bool]:
     if low <= 0:
         starts = (int(first_at(line.x, np.array([np.nextafter(0, 1)]))[0]) for line in known)
         low = min(
-            (float(line.x[at]) for line, at in zip(known, starts, strict=True) if at < len(line.x)), default=high
+            (float(line.x[at]) for line, at in zip(known, starts, strict=True) if at < len(line.x)),
+            default=high,
         )
     return (low, high), low < high
 
