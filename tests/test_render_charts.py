@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sslterm.render.charts import choose_charts, plot_of_chart, title_of, unit_of, x_range
-from sslterm.render.curve import ranges_of
+from sslterm.render.charts import (
+    best_of,
+    choose_charts,
+    domain_of,
+    plot_of_chart,
+    title_of,
+    unit_of,
+)
+from sslterm.render.curve import draw_plot, ranges_of
+from sslterm.render.many_runs import overlay_plot, styles_of
+from sslterm.render.view import ChartView, Domain
 
 
 @dataclass
@@ -71,7 +80,7 @@ def test_train_and_test_keep_their_colours_whatever_else_there_is() -> None:
 
 def test_a_plot_over_images() -> None:
     chart = choose_charts(["main/kl_nats"])[0]
-    plot = plot_of_chart(chart, {"main/kl_nats": points()}, axis="images", log_y=True)
+    plot = plot_of_chart(chart, {"main/kl_nats": points()}, ChartView(axis="images", log_y=True))
     assert (plot.title, plot.unit, plot.x_label, plot.log_y) == ("KL", "nats", "images", True)
     assert plot.lines[0].x.tolist() == [0, 256, 512, 768, 1024]
 
@@ -104,10 +113,68 @@ def test_charts_may_share_their_range_of_x() -> None:
     late = points()
     late.step = late.step + 100
     series = {"main/loss": points(), "test/knn": late}
-    across = x_range(series)
-    assert across == (0.0, 104.0)
+    domain = domain_of(series)
+    assert domain == Domain(0.0, 104.0, positive=1.0, spacing=1.0)
     for chart in choose_charts(series):
-        ranges = ranges_of(plot_of_chart(chart, series, across=across))
+        ranges = ranges_of(plot_of_chart(chart, series, domain=domain))
         assert ranges is not None
-        assert ranges.x == across
-    assert x_range({}) is None
+        assert ranges.x == (0.0, 104.0)
+    assert domain_of({}) is None
+
+
+@pytest.mark.parametrize(
+    ("metric", "best"),
+    [
+        ("test/neg_elbo_nats", "min"), ("main/loss", "min"), ("test/mse", "min"), ("test/nll_estimate_nats", "min"),
+        ("test/knn", "max"), ("test/rankme", "max"), ("test/bits_per_dim", "min"),
+        ("test/knn_pixels", None), ("generator/loss", None), ("main/kl_nats", None), ("main/lr", None),
+        ("main/off_diagonal", None), ("speed/images_per_second", None), ("test/relative_std", None),
+    ],
+)  # fmt: skip
+def test_the_best_value_is_known_only_where_it_is_sure(metric: str, best: str | None) -> None:
+    assert best_of(metric) == best
+
+
+def test_epochs_are_images_by_the_size_of_the_data_or_said_to_be_unknown() -> None:
+    chart = choose_charts(["main/kl_nats"])[0]
+    view = ChartView(axis="epoch")
+    plot = plot_of_chart(chart, {"main/kl_nats": points()}, view, images_per_epoch=512)
+    assert (plot.x_label, plot.lines[0].x.tolist()) == ("epoch", [0, 0.5, 1, 1.5, 2])
+    plot = plot_of_chart(chart, {"main/kl_nats": points()}, view)
+    assert (plot.x_label, plot.lines[0].x.tolist()) == ("images (epoch unknown)", [0, 256, 512, 768, 1024])
+
+
+def test_runs_keep_their_colour_and_style_whatever_else_is_shown() -> None:
+    styles = styles_of(["a", "b", "c"])
+    plot = overlay_plot("test/knn", {"c": points(), "a": points()}, styles=styles)
+    assert [(line.name, line.hue, line.dashed) for line in plot.lines] == [("c", 2, True), ("a", 0, True)]
+    assert styles_of(["d", "c"], {"c": 2, "a": 0}) == {"c": 2, "a": 0, "d": 1}
+    legend = draw_plot(plot, 80, 12, color=True).text(0)
+    assert "┅ c 4" in legend
+    assert "━ a 4" in legend
+
+
+def test_no_more_than_ten_runs_are_drawn_over_each_other_and_that_is_said() -> None:
+    plot = overlay_plot("test/knn", {f"run-{i}": points() for i in range(14)})
+    assert len(plot.lines) == 10
+    assert plot.notes == ("10 of 14 runs",)
+    assert len({(line.hue) for line in plot.lines}) == 10
+
+
+def test_runs_without_a_known_epoch_are_drawn_over_images() -> None:
+    runs = {"a": points(), "b": points()}
+    view = ChartView(axis="epoch")
+    assert overlay_plot("test/knn", runs, view, images_per_epoch={"a": 256}).lines[0].x.tolist()[-1] == 1024
+    known = overlay_plot("test/knn", runs, view, images_per_epoch={"a": 256, "b": 512})
+    assert [line.x.tolist()[-1] for line in known.lines] == [4, 2]
+
+
+def test_a_window_cuts_a_chart_and_y_follows_what_is_seen() -> None:
+    series = {"main/loss": points()}
+    plot = plot_of_chart(choose_charts(series)[0], series, ChartView(window=(1.5, 3.0), smoothing=0.5))
+    ranges = ranges_of(plot)
+    assert ranges is not None
+    assert ranges.x == (1.5, 3.0)
+    assert ranges.y[1] == 3.0
+    assert plot.notes == ("EMA 0.5",)
+    assert plot.lines[0].best == "min"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import math
 import shutil
 from collections.abc import Mapping, Sequence
+from csv import writer as csv_writer
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,10 +17,13 @@ from sslterm.cli.options import Root, RunName
 from sslterm.cli.output import color_depth, print_json
 from sslterm.cli.run_facts import summarize
 from sslterm.errors import DataError, SsltermError, UsageError, did_you_mean
-from sslterm.render.charts import Axis, Chart, choose_charts, plot_of_chart, what_of
+from sslterm.render.charts import Axis, Chart, choose_charts, domain_of, plot_of_chart, what_of
 from sslterm.render.curve import Plot, draw_plot
+from sslterm.render.view import ChartView
+from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory, find_run, runs_root
 from sslterm.run.metrics import MetricsReader, Series
+from sslterm.run.status import read_status
 
 CHARTS = 3
 """How many charts are drawn where no metric is named."""
@@ -50,8 +56,29 @@ def plot(
     ] = None,
     x: Annotated[Axis, typer.Option("--x", help="What the curves are drawn over.")] = "step",
     log: Annotated[bool, typer.Option("--log", help="A logarithmic y axis.")] = False,
+    log_x: Annotated[bool, typer.Option("--log-x", help="A logarithmic x axis.")] = False,
+    smooth: Annotated[
+        float,
+        typer.Option(
+            metavar="W",
+            help="Weight of the past in a moving average, from 0 to below 1; the values themselves lie behind it.",
+        ),
+    ] = 0.0,
+    start: Annotated[
+        float | None, typer.Option("--from", metavar="X", help="Where the x axis begins.", show_default=False)
+    ] = None,
+    end: Annotated[
+        float | None, typer.Option("--to", metavar="X", help="Where the x axis ends.", show_default=False)
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE.png", help="Write a PNG instead.")
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Write the points instead, one a line: metric,step,images,seconds,value; `-` for stdout.",
+        ),
     ] = None,
     width: Annotated[int | None, typer.Option(min=20, help="Columns; otherwise the terminal's.")] = None,
     height: Annotated[int, typer.Option(min=5, help="Rows of a chart.")] = ROWS,
@@ -61,7 +88,7 @@ def plot(
         typer.Option(
             "--json",
             help="{run, metrics: {name: {step: [...], images: [...], seconds: [...], value: [...]}}}; "
-            "with --out {run, path, metrics: [name]}.",
+            "with --out or --csv {run, path, metrics: [name]}.",
         ),
     ] = False,
 ) -> None:
@@ -72,6 +99,8 @@ def plot(
       sslterm plot last
       sslterm plot last loss --log
       sslterm plot last loss --out curves.png
+      sslterm plot last loss --smooth 0.9 --x epoch --from 2 --log-x
+      sslterm plot last --csv curves.csv
     """
     found = find_run(run, runs_root(runs))
     series = read_series(found)
@@ -81,13 +110,19 @@ def plot(
         )
     charts = _choose(found, series, metrics or [])
     names = [name for chart in charts for name in chart.metrics]
-    plots = [plot_of_chart(chart, series, axis=x, log_y=log) for chart in charts]
-    if out is not None:
-        write_plots(plots, out, found.name)
+    if out is not None and csv is not None:
+        raise UsageError("--out and --csv are two files", "name one of them a time")
+    view = _view(x, log=log, log_x=log_x, smooth=smooth, start=start, end=end)
+    plots = _plots(found, charts, series, view)
+    if out is not None or csv is not None:
+        if out is not None:
+            write_plots(plots, out, found.name)
+        elif csv is not None:
+            write_csv({name: series[name] for name in names}, csv)
         if as_json:
-            print_json({"run": found.name, "path": str(out), "metrics": names})
-        else:
-            typer.echo(str(out))
+            print_json({"run": found.name, "path": str(out or csv), "metrics": names})
+        elif str(csv) != "-":
+            typer.echo(str(out or csv))
     elif as_json:
         print_json({"run": found.name, "metrics": {name: _points(series[name]) for name in names}})
     else:
@@ -114,6 +149,76 @@ def _choose(run: RunDirectory, series: Mapping[str, Series], wanted: Sequence[st
         names.update(dict.fromkeys(meant))
     charts = choose_charts(names)
     return sorted(charts, key=lambda chart: min(list(names).index(name) for name in chart.metrics))
+
+
+def _view(
+    x: Axis, *, log: bool, log_x: bool, smooth: float, start: float | None, end: float | None
+) -> ChartView:
+    """The view that the options ask for; an end that is not given is beyond all data."""
+    if not 0 <= smooth < 1:
+        raise UsageError(f"--smooth {smooth:g} is not a weight", "give one from 0 to below 1, as 0.9")
+    low, high = -math.inf if start is None else start, math.inf if end is None else end
+    if not low < high:
+        raise UsageError(f"--from {low:g} is not before --to {high:g}", "an axis runs from left to right")
+    window = None if start is None and end is None else (low, high)
+    return ChartView(axis=x, log_x=log_x, log_y=log, smoothing=smooth, window=window)
+
+
+def _plots(
+    run: RunDirectory, charts: Sequence[Chart], series: Mapping[str, Series], view: ChartView
+) -> list[Plot]:
+    """The plots of charts over one range of x, where a part of it is asked for.
+
+    Raises:
+        UsageError: that part holds nothing, or epochs are asked for and not known.
+    """
+    status = read_status(run.status)
+    images_per_epoch = status.images_per_epoch if status else 0
+    if view.axis == "epoch" and images_per_epoch <= 0:
+        raise UsageError(
+            f"{run.name} does not say how many images an epoch has", "draw it over images: --x images"
+        )
+    shown = {name: series[name] for chart in charts for name in chart.metrics if len(series[name])}
+    domain = domain_of(shown, view.axis, images_per_epoch)
+    if domain is not None and view.window is not None:
+        low, high = view.window
+        if high <= domain.low or low >= domain.high:
+            raise UsageError(
+                f"there is nothing from {low:g} to {high:g}",
+                f"{run.name} has {view.axis} {domain.low:g} to {domain.high:g}",
+            )
+    return [
+        plot_of_chart(
+            chart,
+            series,
+            view,
+            domain=domain if view.window is not None else None,
+            images_per_epoch=images_per_epoch,
+        )
+        for chart in charts
+    ]
+
+
+def write_csv(series: Mapping[str, Series], path: Path) -> None:
+    """The points of metrics as lines of metric,step,images,seconds,value; nan where a value is not finite.
+
+    Raises:
+        SsltermError: `path` cannot be written; "-" is stdout.
+    """
+    text = io.StringIO()
+    writer = csv_writer(text, lineterminator="\n")
+    writer.writerow(("metric", "step", "images", "seconds", "value"))
+    for name, one in series.items():
+        columns = (one.step.tolist(), one.images.tolist(), one.seconds.tolist(), one.value.tolist())
+        writer.writerows((name, *point) for point in zip(*columns, strict=True))
+    if str(path) == "-":
+        typer.echo(text.getvalue(), nl=False)
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, text.getvalue().encode())
+    except OSError as error:
+        raise SsltermError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _points(series: Series) -> dict[str, list[float]]:

@@ -13,10 +13,12 @@ from typing import Any, Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sslterm.render.curve import Line, Plot
-
-Axis = Literal["step", "images", "seconds"]
-"""What a curve is drawn over; the names are those of a series' arrays."""
+from sslterm.render.envelope import first_at
+from sslterm.render.legend import SECONDS
+from sslterm.render.plot import Line, Plot
+from sslterm.render.smoothing import Smoother
+from sslterm.render.view import Axis as Axis
+from sslterm.render.view import ChartView, Domain
 
 _UNITS: Final = (
     ("_nats", "nats"),
@@ -44,6 +46,10 @@ _BASELINE: Final = "_pixels"
 """How metrics end that say what raw pixels reach."""
 _LAST: Final = ("lr", "grad_norm", "images_per_second")
 """What says how it trains rather than what it learns."""
+_LESS_IS_BETTER: Final = ("neg_elbo", "nll", "bits_per_dim", "reconstruction", "mse", "error")
+_MORE_IS_BETTER: Final = ("knn", "linear", "lowshot", "finetune", "accuracy", "rankme", "coverage", "psnr")
+_OWN_LOSSES: Final = ("main", "test", "")
+"""Where a loss is one's own: those of players against each other are not better the smaller they are."""
 
 
 class Series(Protocol):
@@ -125,40 +131,121 @@ def choose_charts(metrics: Iterable[str], headline: str = "") -> list[Chart]:
     return sorted(charts, key=worth)
 
 
-def x_range(series: Mapping[str, Series], axis: Axis = "step") -> tuple[float, float] | None:
-    """First and last place of all metrics on an axis, for charts that share it; None where there are none."""
-    ends = [getattr(one, axis)[[0, -1]] for one in series.values() if len(one.value)]
-    return (float(min(end[0] for end in ends)), float(max(end[1] for end in ends))) if ends else None
+def best_of(metric: str) -> Literal["min", "max"] | None:
+    """Which of a metric's values is the best; None where that is not known."""
+    what = what_of(metric)
+    if what.endswith(_BASELINE):
+        return None
+    if what == "loss":
+        return "min" if where_of(metric) in _OWN_LOSSES else None
+    words = "_" + what + "_"
+    if any(f"_{name}_" in words for name in _LESS_IS_BETTER):
+        return "min"
+    return "max" if any(f"_{name}_" in words for name in _MORE_IS_BETTER) else None
+
+
+def places_of(one: Series, axis: Axis, images_per_epoch: int = 0) -> NDArray[Any]:
+    """Where the points of a series are on an axis: [N]; images where epochs are asked for and not known."""
+    if axis != "epoch":
+        places: NDArray[Any] = getattr(one, axis)
+        return places
+    return one.images / images_per_epoch if images_per_epoch > 0 else one.images
+
+
+def axis_label(axis: Axis, images_per_epoch: int = 0) -> str:
+    """What stands beside an axis; it says where epochs are not known."""
+    if axis == "epoch" and images_per_epoch <= 0:
+        return "images (epoch unknown)"
+    return SECONDS if axis == "seconds" else axis
+
+
+def domain_of(series: Mapping[str, Series], axis: Axis = "step", images_per_epoch: int = 0) -> Domain | None:
+    """What there is to see of all metrics on an axis, for charts that share it; None where there are none."""
+    places = [places_of(one, axis, images_per_epoch) for one in series.values() if len(one.value)]
+    if not places:
+        return None
+    low, high = min(float(x[0]) for x in places), max(float(x[-1]) for x in places)
+    above = ((x, int(first_at(x, np.array([np.nextafter(0, 1)]))[0])) for x in places)
+    positive = min((float(x[at]) for x, at in above if at < len(x)), default=np.inf)
+    gaps = [float(x[-1] - x[0]) / (len(x) - 1) for x in places if len(x) > 1 and x[-1] > x[0]]
+    return Domain(low, high, positive, min(gaps, default=0.0))
+
+
+WHOLE: Final = ChartView()
+"""Everything over steps, as it is."""
 
 
 def plot_of_chart(
     chart: Chart,
     series: Mapping[str, Series],
+    view: ChartView = WHOLE,
     *,
-    axis: Axis = "step",
-    log_y: bool = False,
-    across: tuple[float, float] | None = None,
+    domain: Domain | None = None,
+    images_per_epoch: int = 0,
+    smoother: Smoother | None = None,
 ) -> Plot:
     """The plot of a chart. Train is always blue and test always orange; further groups follow.
 
     A baseline (raw pixels), which is measured once, is a line from one end to the other.
 
     Args:
-        across: the range of x, where several charts share it.
+        domain: the range of x, where several charts share it; otherwise the chart's own.
+        images_per_epoch: 0 where it is not known.
+        smoother: keeps moving averages from one call to the next.
     """
     hues = _hues(chart)
     known = {name: series[name] for name in chart.metrics if name in series}
-    ends = across or x_range(known, axis)
+    ends = domain or domain_of(known, view.axis, images_per_epoch)
     lines = []
     for name, one in known.items():
-        x, y = getattr(one, axis), one.value
-        if name.endswith(_BASELINE) and ends is not None and len(y):
-            x, y = np.array(ends), y[[-1, -1]]
-        lines.append(Line(name=line_name(name), x=x, y=y, hue=hues[name]))
-    label = {"step": "step", "images": "images", "seconds": "s"}[axis]
-    unit = unit_of(chart.metrics[0]) if chart.metrics else ""
-    title = title_of(chart.metrics[0]) if chart.metrics else chart.what
-    return Plot(title=title, lines=tuple(lines), unit=unit, x_label=label, log_y=log_y, x_range=across)
+        x = places_of(one, view.axis, images_per_epoch)
+        if name.endswith(_BASELINE) and ends is not None and len(one.value):
+            x, y = np.array([ends.start(log=view.log_x), ends.high]), one.value[[-1, -1]]
+            lines.append(Line(name=line_name(name), x=x, y=y, hue=hues[name]))
+        else:
+            lines.append(
+                line_of(line_name(name), name, x, one.value, view, smoother or Smoother(), hue=hues[name])
+            )
+    metric = chart.metrics[0] if chart.metrics else chart.what
+    return plot_of_lines(metric, lines, view, ends, axis_label(view.axis, images_per_epoch))
+
+
+def line_of(
+    name: str,
+    metric: str,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    view: ChartView,
+    smoother: Smoother,
+    *,
+    hue: int,
+    dashed: bool = False,
+) -> Line:
+    """The line of a metric through (x, y), each [N], as a view draws it."""
+    smooth = smoother.smooth(f"{metric} {name}", y, view.smoothing) if view.smoothing > 0 else None
+    return Line(name=name, x=x, y=y, hue=hue, smooth=smooth, best=best_of(metric), dashed=dashed)
+
+
+def plot_of_lines(
+    metric: str,
+    lines: list[Line],
+    view: ChartView,
+    ends: Domain | None,
+    label: str,
+    notes: tuple[str, ...] = (),
+) -> Plot:
+    """Lines of a metric under a view; `ends` is what there is to see of them, `notes` follow the title."""
+    return Plot(
+        title=title_of(metric),
+        lines=tuple(lines),
+        unit=unit_of(metric),
+        x_label=label,
+        log_y=view.log_y,
+        log_x=view.log_x,
+        x_range=None if ends is None else view.shown(ends),
+        cursor=view.cursor,
+        notes=(*notes, f"EMA {view.smoothing:g}") if view.smoothing > 0 else notes,
+    )
 
 
 def _hues(chart: Chart) -> dict[str, int]:

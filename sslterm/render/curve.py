@@ -1,4 +1,4 @@
-"""Curves in Braille: 2x4 dots a cell, axes with round ticks, several lines, linear and logarithmic y."""
+"""Curves in Braille: 2x4 dots a cell, axes with round ticks, several lines, linear and logarithmic axes."""
 
 from __future__ import annotations
 
@@ -8,90 +8,62 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sslterm.render.cells import Cells, fit, text_width
-from sslterm.render.envelope import SMALLEST, column_edges, drawable, envelope, fill
-from sslterm.render.palette import ACCENT, GROUND, MUTED, categorical
+from sslterm.render.cells import SPACE, Cells, fit, text_width
+from sslterm.render.envelope import column_edges, envelope, fill
+from sslterm.render.legend import BEST, draw_head, head_rows, read_place
+from sslterm.render.palette import GROUND, MUTED, categorical, categorical_behind
+from sslterm.render.plot import Line, Plot, Ranges, ranges_of
 from sslterm.render.quantity import linear_ticks, log_ticks, number, tick_labels
+
+__all__ = ["Frame", "Line", "Plot", "Ranges", "braille", "draw_lines", "draw_plot", "frame_of", "ranges_of"]
 
 Bitmap = NDArray[np.bool_]
 
 BRAILLE: Final = 0x2800
 _DOTS: Final = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], dtype=np.uint32)
-_FLAT: Final = 1e-12
-"""Relative difference up to which values count as equal."""
-_DASHES: Final = ((1,), (1, 1, 1, 1, 0, 0), (1, 0, 0), (1, 1, 1, 1, 1, 0, 0, 1, 0, 0))
+_DASHES: Final = tuple(
+    tuple(mark == "#" for mark in marks)
+    for marks in ("#", "####..", "#..", "#####..#..", "##########....", "##..", "#.....", "###..#..#..")
+)
 """Dot columns that are drawn, by line, where there is no colour to tell lines apart."""
-_KEYS: Final = ("━", "╍", "┅", "┄")
-"""The sign of a line in the legend, by its dashes."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One line: x [N] not falling, y [N]; NaN is a gap. `hue` chooses its colour and dashes."""
-
-    name: str
-    x: NDArray[Any]
-    y: NDArray[Any]
-    hue: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plot:
-    """Lines over one pair of axes; the first line is drawn on top."""
-
-    title: str
-    lines: tuple[Line, ...]
-    unit: str = ""
-    """Unit of y."""
-    x_label: str = ""
-    log_y: bool = False
-    low: float | None = None
-    high: float | None = None
-    """Range of y; None takes the data's own."""
-    x_range: tuple[float, float] | None = None
-    """Range of x, where it is wider than the data's own: charts beside each other share it."""
 
 
 @dataclass(frozen=True)
-class Ranges:
-    """What the axes span; y in logarithms to base 10 where `log_y`."""
+class Frame:
+    """Where in a plot of cells its lines are: `rows` x `columns` from row `top` and column `left`."""
 
-    x: tuple[float, float]
-    y: tuple[float, float]
-    log_y: bool
+    top: int
+    left: int
+    rows: int
+    columns: int
+    ranges: Ranges | None
 
+    def share_at(self, column: float) -> float:
+        """Where a column of cells is on the axis of x: 0 at its left end, 1 at its right end, and within."""
+        dot = 2 * (column - self.left) + 0.5
+        return min(max(dot / (2 * self.columns - 1), 0.0), 1.0)
 
-def ranges_of(plot: Plot) -> Ranges | None:
-    """The ranges of a plot's axes; None where there is nothing to draw.
+    def column_at(self, place: float) -> int | None:
+        """The column of cells of a place on the axis of x; None where it is not shown."""
+        share = np.nan if self.ranges is None else self.ranges.across(place)
+        return self.left + round(share * (2 * self.columns - 1)) // 2 if 0 <= share <= 1 else None
 
-    A logarithmic axis needs a positive value: without one the axis is linear.
-    """
-    x_low, x_high = plot.x_range or (np.inf, -np.inf)
-    low, high = np.inf, -np.inf
-    for line in plot.lines:
-        y = drawable(line.y, positive=False)
-        if len(y) and np.fmin.reduce(y) <= np.fmax.reduce(y):
-            x_low, x_high = min(x_low, float(line.x[0])), max(x_high, float(line.x[-1]))
-            low, high = min(low, float(np.fmin.reduce(y))), max(high, float(np.fmax.reduce(y)))
-    if high < low:
-        return None
-    low = low if plot.low is None else plot.low
-    high = high if plot.high is None else plot.high
-    log_y = plot.log_y and high >= SMALLEST
-    if log_y:
-        low = low if low >= SMALLEST else min(map(_least_positive, plot.lines))
-        low, high = float(np.log10(low)), float(np.log10(high))
-    if not high - low > _FLAT * max(abs(low), abs(high), SMALLEST):
-        margin = 0.5 if log_y or abs(low) < SMALLEST else 0.05 * abs(low)
-        low, high = low - margin, high + margin
-    if not x_high > x_low:
-        x_high = x_low + 1
-    return Ranges((x_low, x_high), (low, high), log_y)
+    def row_at(self, value: float) -> int | None:
+        """The row of cells of a value; None where it is not shown."""
+        share = np.nan if self.ranges is None else self.ranges.upwards(value)
+        return self.top + round((1 - share) * (4 * self.rows - 1)) // 4 if 0 <= share <= 1 else None
 
 
-def _least_positive(line: Line) -> float:
-    positive = drawable(line.y, positive=True)
-    return float(np.fmin.reduce(positive, initial=np.inf))
+def frame_of(plot: Plot, width: int, height: int) -> Frame:
+    """Where the lines of a plot of `width` x `height` cells are; axes are left out where there is no room."""
+    ranges = ranges_of(plot)
+    top = head_rows(plot, ranges, width, height)
+    if ranges is None or width < 20 or height - top < 4:
+        return Frame(top, 0, max(height - top, 0), max(width, 0), ranges)
+    rows = height - top - 1
+    labels = [label for _, label in _y_ticks(ranges, rows)]
+    left = min(max(map(text_width, labels)), width // 3) + 2
+    return Frame(top, left, rows, width - left, ranges)
 
 
 def draw_plot(plot: Plot, width: int, height: int, *, color: bool, selected: bool = False) -> Cells:
@@ -102,34 +74,56 @@ def draw_plot(plot: Plot, width: int, height: int, *, color: bool, selected: boo
     cells = Cells.blank(width, height)
     if width < 1 or height < 1:
         return cells
-    ranges = ranges_of(plot)
-    top = _draw_head(cells, plot, ranges, color=color, selected=selected) if height >= 3 else 0
-    if ranges is None:
-        cells.put(fit("no values yet", width), top + (height - top) // 2, 0, MUTED)
+    frame = frame_of(plot, width, height)
+    if height >= 3:
+        draw_head(cells, plot, frame.ranges, color=color, selected=selected)
+    if frame.ranges is None:
+        _say(cells, "no values yet", frame)
         return cells if color else cells.uncolored()
-    with_axes = width >= 20 and height - top >= 4
-    rows = height - top - (1 if with_axes else 0)
-    gutter = _draw_y_axis(cells, ranges, top, rows) if with_axes else 0
-    columns = width - gutter
-    if with_axes:
-        _draw_x_axis(cells, plot, ranges, gutter)
-    cells.paste(draw_lines(plot.lines, ranges, columns, rows, color=color), top, gutter)
+    if frame.left:
+        _draw_y_axis(cells, frame, frame.ranges)
+        _draw_x_axis(cells, plot, frame, frame.ranges)
+    lines = draw_lines(plot.lines, frame.ranges, frame.columns, frame.rows, color=color)
+    cells.paste(lines, frame.top, frame.left)
+    if not (lines.glyphs != SPACE).any():
+        _say(cells, "no values here", frame)
+    for line in reversed(plot.lines):
+        _mark_best(cells, line, frame)
+    _draw_cursor(cells, plot, frame, frame.ranges)
     return cells if color else cells.uncolored()
 
 
+def _say(cells: Cells, text: str, frame: Frame) -> None:
+    cells.put(fit(text, frame.columns), frame.top + frame.rows // 2, frame.left, MUTED)
+
+
 def draw_lines(lines: tuple[Line, ...], ranges: Ranges, width: int, height: int, *, color: bool) -> Cells:
-    """The lines alone, filling `width` x `height` cells."""
+    """The lines alone, filling `width` x `height` cells; where they are smoothed, raw values lie behind."""
     cells = Cells.blank(width, height)
-    edges = column_edges(*ranges.x, 2 * width)
+    edges = column_edges(*ranges.x, 2 * width, log=ranges.log_x)
+
+    def bitmap(line: Line, y: NDArray[Any]) -> Bitmap:
+        low, high = envelope(line.x, y, edges, log_y=ranges.log_y, log_x=ranges.log_x)
+        return fill(low, high, *ranges.y, 4 * height)
+
+    strong = []
+    for line in lines:
+        drawn = bitmap(line, line.strong)
+        strong.append(braille(drawn if color and not line.dashed else _dashed(drawn, _dashes(line))))
     dots = np.zeros((height, width), dtype=np.uint32)
-    for line in reversed(lines):
-        low, high = envelope(line.x, line.y, edges, log_y=ranges.log_y)
-        bitmap = fill(low, high, *ranges.y, 4 * height)
-        if not color:
-            bitmap = _dashed(bitmap, _DASHES[line.hue % len(_DASHES)])
-        bits = braille(bitmap)
-        dots |= bits
-        cells.fg[bits > 0] = categorical(line.hue) if color else GROUND
+    taken = np.any([bits > 0 for bits in strong], axis=0) if strong else dots > 0
+    for line, own in reversed(list(zip(lines, strong, strict=True))):
+        if line.smooth is not None:
+            raw = bitmap(line, line.y)
+            ends = raw & ~(_moved(raw, 1) & _moved(raw, -1))
+            bits = np.where(
+                taken, np.where(own > 0, 0, braille(ends)), braille(ends | (raw & _weave(*raw.shape)))
+            )
+            dots |= bits
+            cells.fg[bits > 0] = categorical_behind(line.hue) if color else GROUND
+    for line, own in reversed(list(zip(lines, strong, strict=True))):
+        dots |= own
+        cells.fg[own > 0] = categorical(line.hue) if color else GROUND
     cells.glyphs[dots > 0] = BRAILLE + dots[dots > 0]
     return cells
 
@@ -141,84 +135,108 @@ def braille(bitmap: Bitmap) -> NDArray[np.uint32]:
     return np.asarray(np.einsum("hiwj,ij->hw", blocks, _DOTS, dtype=np.uint32))
 
 
-def _dashed(bitmap: Bitmap, dashes: tuple[int, ...]) -> Bitmap:
+def _weave(rows: int, columns: int) -> Bitmap:
+    """Every second dot, as on a chessboard: what lies behind is drawn in it."""
+    return np.asarray((np.arange(rows)[:, None] + np.arange(columns)) % 2 == 0)
+
+
+def _moved(bitmap: Bitmap, rows: int) -> Bitmap:
+    """`bitmap` moved down by one row, or up; what comes in is empty."""
+    moved = np.zeros_like(bitmap)
+    if rows > 0:
+        moved[1:] = bitmap[:-1]
+    else:
+        moved[:-1] = bitmap[1:]
+    return moved
+
+
+def _dashes(line: Line) -> tuple[bool, ...]:
+    return _DASHES[line.hue % len(_DASHES)]
+
+
+def _dashed(bitmap: Bitmap, dashes: tuple[bool, ...]) -> Bitmap:
     """Gaps in a thin line; columns where it rises or falls steeply stay, so that no spike is lost."""
-    drawn = np.resize(np.array(dashes, dtype=bool), bitmap.shape[1])
+    drawn = np.resize(np.array(dashes), bitmap.shape[1])
     lone = ~np.roll(bitmap.any(axis=0), 1) | ~np.roll(bitmap.any(axis=0), -1)
     return np.asarray(bitmap & (drawn | lone | (bitmap.sum(axis=0) > 3)))
 
 
-def legend_entries(plot: Plot, *, color: bool) -> list[tuple[str, int]]:
-    """What the legend says of each line, and in which colour: its sign, name and newest value."""
-    entries = []
-    for line in plot.lines:
-        known = line.y[-1000:][np.isfinite(line.y[-1000:])]
-        value = number(float(known[-1])) if len(known) else "nan" if len(line.y) else "-"
-        name = f"{line.name} " if line.name else ""
-        if color:
-            entries.append((f"━ {name}{value}", categorical(line.hue)))
-        else:
-            entries.append((f"{_KEYS[line.hue % len(_KEYS)]} {name}{value}", GROUND))
-    return entries
+def _mark_best(cells: Cells, line: Line, frame: Frame) -> None:
+    """The sign of the best value on its place, where that is shown."""
+    at = line.best_point()
+    if at is not None and line.best is not None:
+        _put_at(cells, BEST[line.best], line, at, frame)
 
 
-def _draw_head(cells: Cells, plot: Plot, ranges: Ranges | None, *, color: bool, selected: bool) -> int:
-    """Title at the left, legend at the right or in a row of its own; returns the rows used."""
-    notes = [plot.unit, "log y" if ranges is not None and ranges.log_y else ""]
-    if plot.log_y and ranges is not None and not ranges.log_y:
-        notes[1] = "no log y: nothing is positive"
-    title = ("▸ " if selected else "") + " · ".join(part for part in (plot.title, *notes) if part)
-    legend = legend_entries(plot, color=color)
-    length = sum(text_width(text) + 2 for text, _ in legend) - 2
-    cells.put(fit(title, cells.width), 0, 0, ACCENT if selected and color else GROUND)
-    if text_width(title) + 2 + length <= cells.width:
-        row, column = 0, cells.width - length
-    elif cells.height >= 7:
-        row, column = 1, 0
-    else:
-        return 1
-    for text, fg in legend:
-        column = cells.put(fit(text, cells.width - column), row, column, fg) + 2
-    return row + 1
+def _put_at(cells: Cells, sign: str, line: Line, at: int, frame: Frame) -> None:
+    column, row = frame.column_at(float(line.x[at])), frame.row_at(float(line.strong[at]))
+    if column is not None and row is not None:
+        cells.put(sign, row, column, categorical(line.hue))
 
 
-def _draw_y_axis(cells: Cells, ranges: Ranges, top: int, rows: int) -> int:
-    """Ticks and a line at the left; returns the columns used."""
+def _draw_cursor(cells: Cells, plot: Plot, frame: Frame, ranges: Ranges) -> None:
+    """A vertical rule through empty cells, and a dot on every line at the point that is read."""
+    if plot.cursor is None or read_place(plot, ranges) is None:
+        return
+    column = frame.column_at(plot.cursor)
+    if column is None:
+        return
+    for row in range(frame.top, frame.top + frame.rows):
+        if cells.glyphs[row, column] == SPACE:
+            cells.put("│", row, column, MUTED)
+    for line in reversed(plot.lines):
+        at = line.nearest_point(plot.cursor, log_x=ranges.log_x)
+        if at is not None:
+            _put_at(cells, "●", line, at, frame)
+
+
+def _y_ticks(ranges: Ranges, rows: int) -> list[tuple[float, str]]:
+    """Places on the axis of y as it is scaled, with their names."""
     low, high = ranges.y
     count = max(min(rows // 2, 6), 2)
-    if ranges.log_y:
-        values = log_ticks(10.0**low, 10.0**high, count)
-        places = [float(np.log10(value)) for value in values]
-    else:
-        values = places = linear_ticks(low, high, count)
-    labels = tick_labels(values, log=ranges.log_y)
-    gutter = min(max(map(text_width, labels)), cells.width // 3) + 2
-    for row in range(top, top + rows):
-        cells.put("│", row, gutter - 1, MUTED)
+    if not ranges.log_y:
+        ticks = linear_ticks(low, high, count)
+        return list(zip(ticks, tick_labels(ticks), strict=True))
+    ticks = log_ticks(10.0**low, 10.0**high, count)
+    return [(float(np.log10(t)), name) for t, name in zip(ticks, tick_labels(ticks, log=True), strict=True)]
+
+
+def _draw_y_axis(cells: Cells, frame: Frame, ranges: Ranges) -> None:
+    """Ticks and a line at the left."""
+    low, high = ranges.y
+    for row in range(frame.top, frame.top + frame.rows):
+        cells.put("│", row, frame.left - 1, MUTED)
     taken: set[int] = set()
-    for place, label in zip(places, labels, strict=True):
-        dot = round((high - place) / (high - low) * (4 * rows - 1))
-        row = top + dot // 4
-        if row not in taken and top <= row < top + rows:
+    for place, label in _y_ticks(ranges, frame.rows):
+        dot = round((high - place) / (high - low) * (4 * frame.rows - 1))
+        row = frame.top + dot // 4
+        if row not in taken and frame.top <= row < frame.top + frame.rows:
             taken.add(row)
-            cells.put_right(fit(label, gutter - 2), row, gutter - 2, MUTED)
-            cells.put("┤", row, gutter - 1, MUTED)
-    return gutter
+            cells.put_right(fit(label, frame.left - 2), row, frame.left - 2, MUTED)
+            cells.put("┤", row, frame.left - 1, MUTED)
 
 
-def _draw_x_axis(cells: Cells, plot: Plot, ranges: Ranges, gutter: int) -> None:
+def x_ticks(ranges: Ranges, count: int) -> list[tuple[float, str]]:
+    """Places on the axis of x as it is scaled, with their names."""
+    low, high = ranges.x
+    if not ranges.log_x:
+        ticks = linear_ticks(low, high, count)
+        return list(zip(ticks, tick_labels(ticks), strict=True))
+    ticks = log_ticks(10.0**low, 10.0**high, count)
+    return [(float(np.log10(t)), number(t, 3)) for t in ticks]
+
+
+def _draw_x_axis(cells: Cells, plot: Plot, frame: Frame, ranges: Ranges) -> None:
     """Ticks in the last row, each centred under its place, and what x is."""
     low, high = ranges.x
-    columns, row = cells.width - gutter, cells.height - 1
-    cells.put("└", row, gutter - 1, MUTED)
-    ticks = linear_ticks(low, high, max(columns // 12, 2))
-    labels = tick_labels(ticks)
+    columns, row = frame.columns, cells.height - 1
+    cells.put("└", row, frame.left - 1, MUTED)
     end = cells.width
     if plot.x_label and columns >= 24:
         end = cells.put_right(plot.x_label, row, cells.width, MUTED) - 1
-    free = gutter
-    for tick, label in zip(ticks, labels, strict=True):
-        place = gutter + round((tick - low) / (high - low) * (2 * columns - 1)) // 2
+    free = frame.left
+    for tick, label in x_ticks(ranges, max(columns // 12, 2)):
+        place = frame.left + round((tick - low) / (high - low) * (2 * columns - 1)) // 2
         start = max(place - text_width(label) // 2, free)
         if start + text_width(label) <= end:
             free = cells.put(label, row, start, MUTED) + 1

@@ -31,6 +31,8 @@ FAINT: Final = -7
 """Rules, and the empty part of a bar."""
 _SERIES: Final = -32
 """Role of the first series; further ones follow below it."""
+_SERIES_BEHIND: Final = -48
+"""Role of what stands behind the first series, as its values before smoothing do."""
 _DIVERGING: Final = -64
 """Role of the lowest level of the diverging map; higher ones follow below it."""
 
@@ -58,6 +60,11 @@ SERIES: Final = len(_ON_PAPER)
 def categorical(index: int) -> int:
     """Role of the series or class `index`; it repeats after ten."""
     return _SERIES - index % SERIES
+
+
+def categorical_behind(index: int) -> int:
+    """Role of what stands behind the series `index`: the same hue, fainter."""
+    return _SERIES_BEHIND - index % SERIES
 
 
 def categorical_on_paper(index: int) -> int:

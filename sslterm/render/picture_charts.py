@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from sslterm.render.bars import bar_names, bar_range
-from sslterm.render.curve import Line, Plot, Ranges, ranges_of
+from sslterm.render.curve import Line, Plot, Ranges, ranges_of, x_ticks
 from sslterm.render.envelope import column_edges, drawable, envelope
 from sslterm.render.ink import (
     FAINT,
@@ -17,14 +19,16 @@ from sslterm.render.ink import (
     RULE,
     SMALL_SIZE,
     TEXT_SIZE,
+    Color,
     line_height,
     shortened,
     text_size,
     write,
     write_upwards,
 )
+from sslterm.render.legend import BEST
 from sslterm.render.palette import categorical_on_paper, rgb
-from sslterm.render.quantity import column, linear_ticks, log_ticks, tick_labels
+from sslterm.render.quantity import column, linear_ticks, log_ticks, number, tick_labels
 from sslterm.render.scatter import class_names, points_of, spans
 from sslterm.run.panels import Panel
 
@@ -45,26 +49,63 @@ def plot_picture(plot: Plot, width: int = _WIDTH, height: int = _HEIGHT) -> Imag
     area = Image.new("RGB", (width * _FINE, height * _FINE), PAPER)
     _draw_grid(area, ranges)
     for line in reversed(plot.lines):
-        _draw_line(area, line, ranges)
-    y_label = f"{plot.unit} (log)" if ranges.log_y else plot.unit
+        if line.smooth is not None:
+            _draw_values(area, line, line.y, ranges, color=_behind(line.hue), wide=1)
+    for line in reversed(plot.lines):
+        _draw_values(area, line, line.strong, ranges, color=rgb(categorical_on_paper(line.hue)), wide=2)
+    for line in reversed(plot.lines):
+        _mark_best(area, line, ranges)
+    y_label = f"{plot.unit} (log)".strip() if ranges.log_y else plot.unit
+    x_label = f"{plot.x_label} (log)".strip() if ranges.log_x else plot.x_label
     area = area.resize((width, height), Image.Resampling.LANCZOS)
-    entries = [(line.name, categorical_on_paper(line.hue)) for line in plot.lines if line.name]
-    return _with_legend(_with_axes(area, ranges, plot.x_label, y_label), entries)
+    entries: list[tuple[str, int | None]] = [
+        (_entry(line), categorical_on_paper(line.hue)) for line in plot.lines if line.name
+    ]
+    if plot.notes:
+        entries.append((" · ".join(plot.notes), None))
+    return _with_legend(_with_axes(area, ranges, x_label, y_label), entries)
+
+
+def _behind(hue: int) -> Color:
+    """The colour of values behind their average: that of the line, nearly as light as the paper."""
+    red, green, blue = (
+        round(0.3 * ink + 0.7 * paper)
+        for ink, paper in zip(rgb(categorical_on_paper(hue)), PAPER, strict=True)
+    )
+    return red, green, blue
+
+
+def _entry(line: Line) -> str:
+    """What the legend says of a line: its name, and its best value where one is known."""
+    at = line.best_point()
+    if at is None or line.best is None:
+        return line.name
+    return f"{line.name} · {line.best} {number(float(line.strong[at]))}"
+
+
+def _mark_best(area: Image.Image, line: Line, ranges: Ranges) -> None:
+    """A ring around the best value, where that is shown."""
+    at = line.best_point()
+    if at is None or line.best not in BEST:
+        return
+    across, upwards = ranges.across(float(line.x[at])), ranges.upwards(float(line.strong[at]))
+    if 0 <= across <= 1 and 0 <= upwards <= 1:
+        place = across * (area.width - 1), (1 - upwards) * (area.height - 1)
+        color = rgb(categorical_on_paper(line.hue))
+        ImageDraw.Draw(area).circle(place, 5 * _FINE, fill=PAPER, outline=color, width=2 * _FINE)
 
 
 def _ticks(ranges: Ranges) -> tuple[list[tuple[float, str]], list[tuple[float, str]]]:
     """Places as shares of the axes, from the left and from the top, with their names."""
     (x_low, x_high), (low, high) = ranges.x, ranges.y
-    x_ticks = linear_ticks(x_low, x_high, 8)
     if ranges.log_y:
         values = log_ticks(10.0**low, 10.0**high, 7)
         places = [float(np.log10(value)) for value in values]
     else:
         values = places = linear_ticks(low, high, 7)
-    x_places = [((tick - x_low) / (x_high - x_low)) for tick in x_ticks]
-    y_places = [(high - place) / (high - low) for place in places]
-    names = tick_labels(x_ticks), tick_labels(values, log=ranges.log_y)
-    return list(zip(x_places, names[0], strict=True)), list(zip(y_places, names[1], strict=True))
+    across = [((tick - x_low) / (x_high - x_low), name) for tick, name in x_ticks(ranges, 8)]
+    downwards = [(high - place) / (high - low) for place in places]
+    return across, list(zip(downwards, tick_labels(values, log=ranges.log_y), strict=True))
 
 
 def _draw_grid(area: Image.Image, ranges: Ranges) -> None:
@@ -74,30 +115,32 @@ def _draw_grid(area: Image.Image, ranges: Ranges) -> None:
         draw.line((0, y, area.width, y), fill=(235, 236, 239), width=_FINE)
 
 
-def _draw_line(area: Image.Image, line: Line, ranges: Ranges) -> None:
+def _draw_values(
+    area: Image.Image, line: Line, values: NDArray[Any], ranges: Ranges, *, color: Color, wide: int
+) -> None:
+    """Values [N] of a line in strokes `wide` pixels wide; as a range a column where there are many."""
     draw = ImageDraw.Draw(area)
-    color = rgb(categorical_on_paper(line.hue))
-    (low, high), (x_low, x_high) = ranges.y, ranges.x
+    low, high = ranges.y
     scale = (area.height - 1) / (high - low)
     if len(line.x) > area.width // _FINE:
-        edges = column_edges(x_low, x_high, area.width // _FINE)
-        least, most = envelope(line.x, line.y, edges, log_y=ranges.log_y)
+        edges = column_edges(*ranges.x, area.width // _FINE, log=ranges.log_x)
+        least, most = envelope(line.x, values, edges, log_y=ranges.log_y, log_x=ranges.log_x)
         for place in np.flatnonzero(np.isfinite(least)):
             top, bottom = (high - most[place]) * scale, (high - least[place]) * scale
             x = _FINE * int(place)
-            draw.line((x, float(top) - _FINE, x, float(bottom) + _FINE), fill=color, width=2 * _FINE)
+            draw.line((x, float(top) - _FINE, x, float(bottom) + _FINE), fill=color, width=wide * _FINE)
         return
-    y = drawable(np.asarray(line.y, dtype=np.float64), positive=ranges.log_y)
+    y = drawable(np.asarray(values, dtype=np.float64), positive=ranges.log_y)
     y = np.log10(y) if ranges.log_y else y
-    across = (line.x - x_low) / (x_high - x_low) * (area.width - 1)
-    known = np.isfinite(y)
+    across = np.array([ranges.across(float(x)) for x in line.x]) * (area.width - 1)
+    known = np.isfinite(y) & np.isfinite(across)
     for stretch in np.split(np.arange(len(y)), np.flatnonzero(~known)):
         points = [(float(across[i]), float((high - y[i]) * scale)) for i in stretch if known[i]]
         if len(points) > 1:
-            draw.line(points, fill=color, width=2 * _FINE, joint="curve")
+            draw.line(points, fill=color, width=wide * _FINE, joint="curve")
         if len(points) == 1 or len(y) <= 40:
             for point in points:
-                draw.circle(point, 3 * _FINE, fill=color)
+                draw.circle(point, (1 + wide) * _FINE, fill=color)
 
 
 def _with_axes(area: Image.Image, ranges: Ranges, x_label: str, y_label: str) -> Image.Image:
@@ -135,8 +178,8 @@ def _with_axes(area: Image.Image, ranges: Ranges, x_label: str, y_label: str) ->
     return picture
 
 
-def _with_legend(picture: Image.Image, entries: list[tuple[str, int]]) -> Image.Image:
-    """`picture` under a legend of colours and names, in as many rows as it needs."""
+def _with_legend(picture: Image.Image, entries: Sequence[tuple[str, int | None]]) -> Image.Image:
+    """`picture` under a legend of colours and names, in as many rows as it needs; a note has no colour."""
     if not entries:
         return picture
     places, x, row = [], 0, 0
@@ -152,6 +195,9 @@ def _with_legend(picture: Image.Image, entries: list[tuple[str, int]]) -> Image.
     taller.paste(picture, (0, above))
     for x, row, name, color in places:
         y = row * height + height / 2
+        if color is None:
+            write(taller, x, y, name, size=SMALL_SIZE, color=FAINT)
+            continue
         ImageDraw.Draw(taller).rectangle((x, y - 5, x + 14, y + 5), fill=rgb(color))
         write(taller, x + 22, y, name, size=SMALL_SIZE)
     return taller

@@ -22,11 +22,16 @@ from sslterm.render.palette import (
     WARNING,
     Colors,
     categorical,
+    categorical_behind,
     gradient,
     map_colors,
 )
 
 ENVIRONMENT: Final = "SSLTERM_THEME"
+
+_STEPS: Final = 21
+_BEHIND: Final = 9
+"""Steps from the ground to the colour of a series, and at which of them stands what is behind it."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,9 @@ class Theme:
             FAINT: self.faint,
         }
         named |= {categorical(index): self.series[index] for index in range(SERIES)}
+        ground = self.diverging[len(self.diverging) // 2]
+        for index in range(SERIES):
+            named[categorical_behind(index)] = int(gradient((ground, self.series[index]), _STEPS)[_BEHIND])
         levels = map_colors(np.linspace(0, 1, LEVELS), diverging=True)
         named |= dict(zip(levels.tolist(), gradient(self.diverging, LEVELS).tolist(), strict=True))
         table = np.full(1 - min(named), GROUND, dtype=np.int32)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sslterm.render.cells import Cells
-from sslterm.render.charts import Axis, Chart, Series, plot_of_chart, x_range
+from sslterm.render.charts import Axis, Chart, Series, domain_of, plot_of_chart
 from sslterm.render.curve import Plot, draw_plot
 from sslterm.render.palette import GROUND, MUTED
+from sslterm.render.view import ChartView, Domain
 from sslterm.tui.widgets.canvas import Canvas
 
 CHART_WIDTH, CHART_HEIGHT = 34, 8
@@ -26,12 +27,12 @@ class Charts(Canvas):
         """Whether the selected chart has all the room."""
         self.log_y = False
         self.axis: Axis = "step"
-        self._across: tuple[float, float] | None = None
+        self._domain: Domain | None = None
         """The range of x that all charts share."""
 
     def draw(self, width: int, height: int) -> Cells:
         cells = Cells.blank(width, height)
-        self._across = x_range(self.series, self.axis)
+        self._domain = domain_of(self.series, self.axis)
         if not self.charts:
             tint = MUTED if self.in_color else GROUND
             cells.put("no metrics yet", height // 2, max((width - 14) // 2, 0), tint)
@@ -57,9 +58,8 @@ class Charts(Canvas):
         return cells
 
     def _plot(self, index: int) -> Plot:
-        return plot_of_chart(
-            self.charts[index], self.series, axis=self.axis, log_y=self.log_y, across=self._across
-        )
+        view = ChartView(axis=self.axis, log_y=self.log_y)
+        return plot_of_chart(self.charts[index], self.series, view, domain=self._domain)
 
 
 def grid_shape(count: int, width: int, height: int) -> tuple[int, int]:
