@@ -51,7 +51,7 @@ def export(what: str, screen: TileScreen) -> str:
                     picture = screen.board.history.picture() if screen.board.history else ""
                     return f"a panel's picture is {picture}" if picture else "there is no picture yet"
                 path = _free(folder / f"chart-{tile.chart.what}-{stem}.png")
-                plot = tile.plot()
+                plot = tile.plot
                 save_picture(framed(plot_picture(plot), f"{run.name} · {plot.title}"), path)
     except OSError as error:
         return f"cannot write {error.filename or run.path}: {error.strerror or error}"

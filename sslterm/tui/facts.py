@@ -28,7 +28,7 @@ SIGNS: Final[Mapping[str, tuple[str, int]]] = {
 LIVE: Final = frozenset({"starting", "running", "paused"})
 """States in which a trainer is at work and answers requests."""
 
-_ASKED: Final = {"sample": "panels drawn", "set": "learning rate changed"}
+_DONE: Final = {"sample": "panels drawn", "set": "learning rate changed"}
 """What was done on request, where no other event tells."""
 _COMMANDS: Final = {"sample": "sample", "decode": "traverse", "reconstruct": "reconstruct", "encode": "probe"}
 """What can be done with a trained method, by its capabilities."""
@@ -107,9 +107,9 @@ def event_line(event: Mapping[str, Any], headline: str = "") -> tuple[str, int] 
         return f"failed{at}: {event.get('message', '')}", ERROR
     if kind == "ack":
         outcome = str(event.get("outcome", ""))
-        if outcome in ("", "done", "ok"):
-            said = event.get("do") not in ("sample", "set")  # others are told by events of their own
-            return None if said else (f"{_ASKED[str(event.get('do'))]} as asked", MUTED)
+        if outcome in ("", "done", "ok"):  # most of what is asked for tells of itself
+            done = _DONE.get(str(event.get("do")))
+            return (f"{done} as asked", MUTED) if done else None
         return f"{event.get('do')}: {outcome}", WARNING
     if kind == "checkpoint":
         return f"checkpoint saved{at}", MUTED

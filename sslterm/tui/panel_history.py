@@ -26,6 +26,15 @@ class Drawing:
         )
 
 
+@dataclass(frozen=True)
+class Found:
+    """A drawing, and the one before it, which was made at `since` ("512 k images")."""
+
+    panel: Panel
+    before: Panel | None
+    since: str
+
+
 class PanelHistory:
     """Which drawing of a panel is looked at; its data is read once."""
 
@@ -62,7 +71,7 @@ class PanelHistory:
         earlier = [count for count in self.counts if count <= images] or self.counts[:1]
         self._images = None if earlier == self.counts else earlier[-1]
 
-    def load(self) -> tuple[Panel, Panel | None] | None:
+    def load(self) -> Found | None:
         """The drawing to show, and the one before it; None where nothing was drawn.
 
         Raises:
@@ -78,7 +87,8 @@ class PanelHistory:
         }
         shown = self._read[now.images]
         assert shown is not None
-        return shown, self._read[wanted[0]] if len(wanted) > 1 else None
+        before = self._read[wanted[0]] if len(wanted) > 1 else None
+        return Found(shown, before, f"{amount(wanted[0])} images" if before is not None else "")
 
     def _load(self, images: int, *, needed: bool) -> Panel | None:
         try:

@@ -9,7 +9,7 @@ from typing import Any
 from textual.screen import Screen
 
 from sslterm.catalog import Entry
-from sslterm.render.view import AXES, SMOOTHINGS
+from sslterm.render.view import AXES
 from sslterm.run.reader import RunReader
 from sslterm.tui.arrangement import Arrangement
 from sslterm.tui.export import EXPORTS, export
@@ -17,7 +17,7 @@ from sslterm.tui.facts import entry_of
 from sslterm.tui.picture import copy_text, open_picture
 from sslterm.tui.screens.dialog import Option, Question
 from sslterm.tui.widgets.board import Board
-from sslterm.tui.widgets.chart import ChartTile
+from sslterm.tui.widgets.chart import ZOOM, ChartTile
 from sslterm.tui.widgets.keybar import KeyBar
 from sslterm.tui.widgets.panel_tile import PanelTile
 
@@ -71,7 +71,7 @@ class TileScreen(Screen[None]):
         """Left and right: the cursor of a chart or of a panel that is read, else the history of a panel."""
         tile = self.board.tile
         if isinstance(tile, ChartTile):
-            self.board.look(tile.pointed(by * (FAR if far else 1)))
+            self.board.look(tile.cursor_moved(by * (FAR if far else 1)))
         elif isinstance(tile, PanelTile) and self.inspecting:
             tile.move_cursor(by * (FAR if far else 1), 0)
         else:
@@ -89,10 +89,9 @@ class TileScreen(Screen[None]):
         """Zoom into charts about the cursor; enlarge the picture under the cursor of a panel."""
         tile = self.board.tile
         if isinstance(tile, ChartTile):
-            self.board.look(tile.zoomed(steps))
+            self.board.look(tile.zoomed(ZOOM**steps))
         elif isinstance(tile, PanelTile):
             tile.zoomed = steps > 0
-            tile.redraw()
 
     def action_pan(self, share: float) -> None:
         tile = self.board.tile
@@ -126,7 +125,6 @@ class TileScreen(Screen[None]):
         tile = self.board.tile
         if isinstance(tile, PanelTile):
             tile.difference = not tile.difference
-            tile.redraw()
 
     def action_enlarge(self) -> None:
         self.board.enlarged = not self.board.enlarged and bool(self.board.keys)
@@ -153,12 +151,11 @@ class TileScreen(Screen[None]):
     def action_axis(self) -> None:
         axes = [axis for axis in AXES if axis != "epoch" or self.board.images_per_epoch]
         at = axes.index(self.board.view.axis) if self.board.view.axis in axes else -1
-        self.board.look(self.board.view.with_axis(axes[(at + 1) % len(axes)]))
+        self.board.look(self.board.view.on_axis(axes[(at + 1) % len(axes)]))
 
     def action_smooth(self) -> None:
-        at = SMOOTHINGS.index(self.board.view.smoothing)
-        weight = SMOOTHINGS[(at + 1) % len(SMOOTHINGS)]
-        self.board.look(replace(self.board.view, smoothing=weight))
+        self.board.look(self.board.view.with_next_smoothing())
+        weight = self.board.view.smoothing
         self.say(f"moving average, weight {weight:g} of the past" if weight else "values as they are")
 
     def action_move(self, by: int) -> None:

@@ -118,7 +118,7 @@ class WatchScreen(TileScreen):
                 self.say(answer)
         self._tell_header()
         self._tell_log()
-        self.board.update()
+        self.board.update(asked=False)
 
     def share_out(self, height: int | None = None) -> None:
         """Give header, log and keys their rows on a screen of `height`: the present one, where none is given."""

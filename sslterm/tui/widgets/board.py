@@ -8,11 +8,12 @@ from textual.containers import Container
 from textual.events import Resize
 
 from sslterm.errors import DataError
-from sslterm.render.charts import Chart, choose_charts, x_range
-from sslterm.render.view import PLAIN, ChartView
+from sslterm.render.charts import Chart, choose_charts, domain_of
+from sslterm.render.view import ChartView
 from sslterm.run.reader import RunReader
 from sslterm.tui.arrangement import CHART, PANEL, Arrangement
 from sslterm.tui.facts import entry_of
+from sslterm.tui.graphics import HALF
 from sslterm.tui.mosaic import lay_out
 from sslterm.tui.panel_history import PanelHistory
 from sslterm.tui.widgets.chart import ChartTile
@@ -38,7 +39,7 @@ class Board(Container):
     def __init__(self, reader: RunReader) -> None:
         super().__init__()
         self.reader = reader
-        self.view = PLAIN
+        self.view = ChartView()
         self.arrangement = Arrangement()
         self.selected = ""
         self.enlarged = False
@@ -92,8 +93,12 @@ class Board(Container):
     def on_resize(self, event: Resize) -> None:
         self.update()
 
-    def update(self) -> None:
-        """Take in what is new in the run, and draw what it changes."""
+    def update(self, *, asked: bool = True) -> None:
+        """Take in what is new in the run, and draw what it changes.
+
+        Args:
+            asked: a person did something; otherwise what is costly to send may wait.
+        """
         entry, series = entry_of(self.reader.config), self.reader.metrics.series
         charts = choose_charts(series, entry.headline if entry else "")
         self.charts = {CHART + chart.what: chart for chart in charts}
@@ -103,18 +108,18 @@ class Board(Container):
         if self.selected not in keys or not self._chosen:
             self.selected = next(iter(keys), "")
             self.enlarged = self.enlarged and bool(keys)
-        across = x_range(series, self.view.axis, self.images_per_epoch)
+        domain = domain_of(series, self.view.axis, self.images_per_epoch)
         for tile in self._place():
             if isinstance(tile, ChartTile):
                 tile.tell(
-                    self.charts[tile.key],
                     series,
-                    view=self.view,
-                    across=across,
+                    self.view,
+                    domain=domain,
                     images_per_epoch=self.images_per_epoch,
+                    chart=self.charts[tile.key],
                 )
             elif isinstance(tile, PanelTile):
-                self._tell_panel(tile)
+                self._tell_panel(tile, at_once=asked)
 
     def _place(self) -> Sequence[Tile]:
         """Give the tiles that are to be seen their room; returns them."""
@@ -138,11 +143,14 @@ class Board(Container):
     def _tile_of(self, key: str) -> Tile:
         """The tile of a key, made when it is first wanted."""
         if key not in self.tiles:
-            self.tiles[key] = (ChartTile if key in self.charts else PanelTile)(key)
-            self.mount(self.tiles[key])
+            graphics = getattr(self.app, "graphics", HALF)
+            chart = self.charts.get(key)
+            tile = ChartTile(chart) if chart is not None else PanelTile(key, graphics=graphics)
+            self.tiles[key] = tile
+            self.mount(tile)
         return self.tiles[key]
 
-    def _tell_panel(self, tile: PanelTile) -> None:
+    def _tell_panel(self, tile: PanelTile, *, at_once: bool) -> None:
         history = self.histories[tile.key]
         drawing, picture = history.shown(), history.picture()
         if drawing is None or self._told.get(tile.key) == (drawing, picture):
@@ -154,7 +162,14 @@ class Board(Container):
             return
         if found is not None:
             self._told[tile.key] = (drawing, picture)
-            tile.show(found[0], before=found[1], when=drawing.when, place=picture)
+            tile.show(
+                found.panel,
+                before=found.before,
+                since=found.since,
+                when=drawing.when,
+                place=picture,
+                at_once=at_once,
+            )
 
     # -- what a person does
 
