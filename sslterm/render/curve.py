@@ -165,11 +165,11 @@ def _mark_best(cells: Cells, line: Line, frame: Frame) -> None:
     """The sign of the best value on its place, where that is shown."""
     at = line.best_point()
     if at is not None and line.best is not None:
-        _put_at(cells, BEST[line.best], line, at, frame)
+        _put_at(cells, BEST[line.best], line, (line.x[at], line.y[at]), frame)
 
 
-def _put_at(cells: Cells, sign: str, line: Line, at: int, frame: Frame) -> None:
-    column, row = frame.column_at(float(line.x[at])), frame.row_at(float(line.strong[at]))
+def _put_at(cells: Cells, sign: str, line: Line, place: tuple[float, float], frame: Frame) -> None:
+    column, row = frame.column_at(float(place[0])), frame.row_at(float(place[1]))
     if column is not None and row is not None:
         cells.put(sign, row, column, categorical(line.hue))
 
@@ -187,7 +187,7 @@ def _draw_cursor(cells: Cells, plot: Plot, frame: Frame, ranges: Ranges) -> None
     for line in reversed(plot.lines):
         at = line.nearest_point(plot.cursor, log_x=ranges.log_x)
         if at is not None:
-            _put_at(cells, "●", line, at, frame)
+            _put_at(cells, "●", line, (line.x[at], line.strong[at]), frame)
 
 
 def _y_ticks(ranges: Ranges, rows: int) -> list[tuple[float, str]]:

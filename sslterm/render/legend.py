@@ -46,8 +46,8 @@ def read_place(plot: Plot, ranges: Ranges) -> float | None:
 
 
 def newest(line: Line) -> float | None:
-    """The last finite value that is drawn, NaN where there is none, None of an empty line."""
-    last = line.strong[-1000:]
+    """The last finite value, NaN where there is none, None of an empty line."""
+    last = line.y[-1000:]
     known = last[np.isfinite(last)]
     return float(known[-1]) if len(known) else float("nan") if len(line.y) else None
 
@@ -56,31 +56,31 @@ def legend_entries(plot: Plot, ranges: Ranges | None, *, color: bool, detail: in
     """What the legend says of each line, and in which colour: its sign, name and value.
 
     The value is the newest, or the one at the cursor, before which its place is said. The more `detail`: 0
-    leaves out names, 2 adds the best value, and at the cursor the one before smoothing.
+    leaves out names, 2 adds the best value, and at the cursor the smoothed one. All but that are as they were measured.
     """
     place = None if ranges is None else read_place(plot, ranges)
     entries = [] if place is None else [(place_name(plot, place), GROUND)]
     for line in plot.lines:
         sign = KEYS[line.hue % len(KEYS)] if line.dashed or not color else KEYS[0]
         if place is not None and ranges is not None:
-            value = _value_at(line, plot.cursor or 0.0, ranges, before=detail >= 2)
+            value = _value_at(line, plot.cursor or 0.0, ranges, smooth=detail >= 2)
         else:
             last = newest(line)
             value = "-" if last is None else number(last)
             best = line.best_point() if detail >= 2 else None
             if line.best is not None and best is not None:
-                value += f" {BEST[line.best]}{number(float(line.strong[best]))}"
+                value += f" {BEST[line.best]}{number(float(line.y[best]))}"
         name = f"{line.name} " if line.name and detail else ""
         entries.append((f"{sign} {name}{value}", categorical(line.hue) if color else GROUND))
     return entries
 
 
-def _value_at(line: Line, cursor: float, ranges: Ranges, *, before: bool) -> str:
+def _value_at(line: Line, cursor: float, ranges: Ranges, *, smooth: bool) -> str:
     at = line.nearest_point(cursor, log_x=ranges.log_x)
     if at is None:
         return "-"
-    value = number(float(line.strong[at]))
-    return f"{value} ({number(float(line.y[at]))})" if before and line.smooth is not None else value
+    value = number(float(line.y[at]))
+    return f"{value} ~{number(float(line.smooth[at]))}" if smooth and line.smooth is not None else value
 
 
 def title_of_plot(plot: Plot, ranges: Ranges | None) -> str:

@@ -80,7 +80,7 @@ def _entry(line: Line) -> str:
     at = line.best_point()
     if at is None or line.best is None:
         return line.name
-    return f"{line.name} · {line.best} {number(float(line.strong[at]))}"
+    return f"{line.name} · {line.best} {number(float(line.y[at]))}"
 
 
 def _mark_best(area: Image.Image, line: Line, ranges: Ranges) -> None:
@@ -88,7 +88,7 @@ def _mark_best(area: Image.Image, line: Line, ranges: Ranges) -> None:
     at = line.best_point()
     if at is None or line.best not in BEST:
         return
-    across, upwards = ranges.across(float(line.x[at])), ranges.upwards(float(line.strong[at]))
+    across, upwards = ranges.across(float(line.x[at])), ranges.upwards(float(line.y[at]))
     if 0 <= across <= 1 and 0 <= upwards <= 1:
         place = across * (area.width - 1), (1 - upwards) * (area.height - 1)
         color = rgb(categorical_on_paper(line.hue))

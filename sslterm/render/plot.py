@@ -35,14 +35,14 @@ class Line:
 
     @property
     def strong(self) -> NDArray[Any]:
-        """[N], what is drawn and read: smoothed values where there are any."""
+        """[N], what is drawn in front: smoothed values where there are any."""
         return self.y if self.smooth is None else self.smooth
 
     def best_point(self) -> int | None:
-        """The place in the arrays of the best value that is drawn; None where that is not known."""
+        """The place in the arrays of the best value; None where that is not known."""
         if self.best is None or not len(self.y):
             return None
-        y = drawable(self.strong, positive=False)
+        y = drawable(self.y, positive=False)
         worst = np.inf if self.best == "min" else -np.inf
         if np.isnan(np.fmin.reduce(y)):
             return None
