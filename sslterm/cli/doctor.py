@@ -121,7 +121,7 @@ def find_terminal_problems(terminal: Mapping[str, Any]) -> Iterator[tuple[str, s
             "export LC_ALL=C.UTF-8",
         )
     if terminal["theme"] is None:
-        yield "error", terminal["theme_why"], f"export {ENVIRONMENT}=dark, or light, or high-contrast"
+        yield "warning", terminal["theme_why"], f"export {ENVIRONMENT}=dark, or light, or high-contrast"
     if not terminal["tty"]:
         return
     if terminal["width"] < 80 or terminal["height"] < 24:

@@ -205,7 +205,7 @@ class PanelTile(Tile):
         if panel is not now.panel:
             return replace(panel, caption=""), panel.caption
         if self._difference and panel.kind in ("matrix", "bars"):
-            return panel, f"{now.when} · nothing to compare it with".removeprefix(" · ")
+            return panel, "no drawing before this one"
         return panel, now.when
 
     def draw(self, width: int, height: int) -> Cells:
