@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual.app import ComposeResult
 from textual.containers import Container
 from textual.events import Resize
 
 from sslterm.errors import DataError
+from sslterm.render.cells import Cells
 from sslterm.render.charts import Chart, choose_charts, domain_of
+from sslterm.render.palette import GROUND, MUTED
 from sslterm.render.view import ChartView
 from sslterm.run.reader import RunReader
 from sslterm.tui.arrangement import CHART, PANEL, Arrangement
@@ -16,9 +19,18 @@ from sslterm.tui.facts import entry_of
 from sslterm.tui.graphics import HALF
 from sslterm.tui.mosaic import lay_out
 from sslterm.tui.panel_history import PanelHistory
+from sslterm.tui.widgets.canvas import Canvas
 from sslterm.tui.widgets.chart import ChartTile
 from sslterm.tui.widgets.panel_tile import PanelTile
+from sslterm.tui.widgets.panel_view import message_cells
 from sslterm.tui.widgets.tile import Tile
+
+
+class _Nothing(Canvas):
+    """What stands where no tile is."""
+
+    def draw(self, width: int, height: int) -> Cells:
+        return message_cells("nothing to see yet", width, height, MUTED if self.in_color else GROUND)
 
 
 class Board(Container):
@@ -33,7 +45,8 @@ class Board(Container):
 
     DEFAULT_CSS = """
     Board { background: ansi_default; }
-    Board > Tile { position: absolute; }
+    Board > Canvas { position: absolute; }
+    Board > _Nothing { width: 100%; height: 100%; }
     """
 
     def __init__(self, reader: RunReader) -> None:
@@ -46,10 +59,14 @@ class Board(Container):
         self.charts: dict[str, Chart] = {}
         self.histories: dict[str, PanelHistory] = {}
         self.tiles: dict[str, Tile] = {}
+        self._nothing = _Nothing()
         self._chosen = False
         """Whether a person has chosen the selected tile; until then it is the one most worth seeing."""
         self._told: dict[str, tuple[object, ...]] = {}
         """What each panel tile was last told to show."""
+
+    def compose(self) -> ComposeResult:
+        yield self._nothing
 
     # -- what there is
 
@@ -131,6 +148,7 @@ class Board(Container):
             enlarged=self.enlarged,
         )
         seen = {place.key for place in places}
+        self._nothing.display = not places
         for key, tile in self.tiles.items():
             tile.display = key in seen
         for place in places:
