@@ -233,3 +233,27 @@ def test_the_summary_of_a_square_matrix_around_a_centre() -> None:
     text = draw_panel(correlation(0), 60, 20, color=True, place="a.png").plain()
     assert "diagonal 0." in text
     assert "off-diagonal 0." in text
+
+
+def test_a_reading_stands_in_place_of_the_caption_below_the_summary() -> None:
+    long = panel(
+        "matrix",
+        np.eye(64),
+        low=-1,
+        high=1,
+        center=0,
+        caption="a caption " * 12,
+        x_label="view b",
+        y_label="view a",
+    )
+    lines = draw_panel(long, 60, 24, color=True, place="a.png", cursor=Spot(5, 5)).plain().splitlines()
+    assert lines[-4].startswith("diagonal 1 ± 0")
+    assert lines[-3].startswith("(4, 4) 1 · strongest of 2x2 in rows 4–5, columns 4–5")
+    assert "caption" not in "".join(lines)
+    assert lines[-1] == "a.png"
+
+
+def test_of_a_long_path_the_end_is_shown() -> None:
+    path = "/home/someone/runs/barlow-twins-cifar10-2/panels/cross-correlation/793600.png"
+    last = draw_panel(correlation(0, size=16), 40, 12, color=True, place=path).text(11)
+    assert last == "…" + path[-39:]

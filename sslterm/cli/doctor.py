@@ -37,7 +37,9 @@ def doctor(
         bool,
         typer.Option(
             "--json",
-            help="{sslterm, python, torch, packages, processor, memory, gpus, driver, places, terminal, "
+            help="{sslterm, python, torch, packages, processor, memory, gpus, driver, places, terminal: {tty, "
+            "width, height, term, colors, colors_why, unicode, locale, no_color, theme, theme_why, graphics: "
+            "{asked, answered, kitty, sixel, cell_width, cell_height, extra}, ssh, tmux, tmux_lines}, "
             "environment, problems: [{level, what, remedy}]}",
         ),
     ] = False,

@@ -227,8 +227,10 @@ def _row_name(panel: Panel, index: int) -> str:
     return _column_name(panel, index) if panel.array.shape[0] == panel.array.shape[1] else str(index)
 
 
-def summary(panel: Panel) -> str:
+def summary(panel: Panel, *, short: bool = False) -> str:
     """Of a square matrix around a centre: "diagonal 0.93 ± 0.04   off-diagonal 0.021 rms"; else "".
+
+    `short`: "diag 0.93 ± 0.04   off 0.021 rms".
 
     The mean and standard deviation of the finite values on the diagonal, and the root mean square of those
     off it, all as they are in the data.
@@ -240,11 +242,12 @@ def summary(panel: Panel) -> str:
     diagonal = np.diag(values)
     off = values[~np.eye(rows, dtype=bool)]
     diagonal, off = diagonal[np.isfinite(diagonal)], off[np.isfinite(off)]
+    names = ("diag", "off") if short else ("diagonal", "off-diagonal")
     parts = []
     if diagonal.size:
-        parts.append(f"diagonal {number(float(diagonal.mean()), 2)} ± {number(float(diagonal.std()), 2)}")
+        parts.append(f"{names[0]} {number(float(diagonal.mean()), 2)} ± {number(float(diagonal.std()), 2)}")
     if off.size:
-        parts.append(f"off-diagonal {number(float(np.sqrt(np.mean(off**2))), 2)} rms")
+        parts.append(f"{names[1]} {number(float(np.sqrt(np.mean(off**2))), 2)} rms")
     return "   ".join(parts)
 
 

@@ -124,24 +124,37 @@ def _put_texts(
 ) -> None:
     """The title above and the lines below a picture; a reading stands where the caption or the note does."""
     width, (when, note) = cells.width, about
-    captioned = bool(_caption_lines(below))
-    if reading is not None and not captioned:
-        when, note = "", reading.text
+    captions = _caption_lines(below)
+    summarized = _summarized(panel) and bool(captions)
     sign = "▸ " if selected else ""
     if top:
+        below_fits = bool(captions) and (not summarized or len(captions) > 1)
         parts = [panel.name, shape_of(panel), when, note]
-        ranks = (0, 2, 1, 1 if not captioned else 3)  # where there is a caption, the note may stand there
+        ranks = (0, 2, 1, 3 if below_fits else 1)  # the note may stand with the caption, where there is one
         shown = _fitting(parts, ranks, width - len(sign))
-        if reading is not None and not captioned:
+        if reading is not None and not captions:
             shown = [panel.name, reading.text]
         cells.put(fit(sign + " · ".join(shown), width), 0, 0, ACCENT if selected else GROUND)
-        if note and note not in shown and captioned:
-            below[0] = f"{below[0]} · {note}" if _summarized(panel) else f"{note} · {below[0]}"
-    for row, text in enumerate(below, cells.height - len(below)):
-        cells.put(fit(text, width), row, 0, MUTED)
-    if reading is not None and captioned:
-        row = cells.height - len(below)
-        cells.put(fit(reading.text, width).ljust(width), row, 0, ACCENT)
+        if note and note not in shown and below_fits:
+            line = 1 if summarized else 0
+            below[line] = f"{note} · {below[line]}"
+    first = cells.height - len(below)
+    for row, text in enumerate(below, first):
+        cells.put(_fit_end(text, width) if isinstance(text, _Place) else fit(text, width), row, 0, MUTED)
+    if reading is not None and captions:
+        count = len(captions)
+        kept = 1 if summarized and count > 1 else 0
+        for row in range(count - kept):
+            lines = textwrap.wrap(reading.text, max(width, 1))
+            text = " ".join(lines[row:]) if row == count - kept - 1 else "".join(lines[row : row + 1])
+            cells.put(fit(text, width).ljust(width), first + kept + row, 0, ACCENT)
+
+
+def _fit_end(path: str, width: int) -> str:
+    """A path, of which the beginning is left out where it is too long: its end says which picture it is."""
+    while text_width(path) > width > 0:
+        path = "…" + path.removeprefix("…")[1:]
+    return path if width > 0 else ""
 
 
 def read_panel(
@@ -241,5 +254,6 @@ def _lines_below(panel: Panel, place: str, width: int, height: int) -> list[str]
     if len(lines) > most:
         lines = [*lines[: most - 1], fit(" ".join(lines[most - 1 :]), width)]
     if _summarized(panel):
-        lines = [summary(panel), *lines] if height >= _ROWS_FOR_SUMMARY else [summary(panel)]
+        first = summary(panel) if text_width(summary(panel)) <= width else summary(panel, short=True)
+        lines = [first, *lines] if height >= _ROWS_FOR_SUMMARY else [first]
     return [*lines, _Place(place)] if place else lines

@@ -18,6 +18,10 @@ _KITTY: Final = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"
 _CELL: Final = "\x1b[16t"
 _ATTRIBUTES: Final = "\x1b[c"
 """Every terminal answers this one, so it is asked last: its answer ends the waiting."""
+_CLEAR: Final = "\r\x1b[K"
+"""Some terminals print what they do not understand."""
+_MUTE: Final = ("", "dumb", "unknown", "linux")
+"""Terminals that have no such graphics, and would show the question."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ def ask_terminal(patience: float = PATIENCE) -> Answer:
 
     It must not run while anything else reads the keyboard. Keys pressed meanwhile are lost.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") in _MUTE:
         return Answer()
     try:
         reader, writer = sys.stdin.fileno(), sys.stdout.fileno()
@@ -48,6 +52,7 @@ def ask_terminal(patience: float = PATIENCE) -> Answer:
         with _unbuffered(reader):
             os.write(writer, (_KITTY + _CELL + _ATTRIBUTES).encode())
             text = _read_answers(reader, time.monotonic() + patience)
+            os.write(writer, _CLEAR.encode())
     except (OSError, ValueError, ImportError):
         return Answer()
     answer = understand(text)
