@@ -17,7 +17,7 @@ from sslterm.run.reader import RunReader
 from sslterm.tui.arrangement import CHART, PANEL, Arrangement
 from sslterm.tui.facts import entry_of
 from sslterm.tui.graphics import HALF
-from sslterm.tui.mosaic import lay_out
+from sslterm.tui.mosaic import Place, lay_out
 from sslterm.tui.panel_history import PanelHistory
 from sslterm.tui.widgets.canvas import Canvas
 from sslterm.tui.widgets.chart import ChartTile
@@ -59,6 +59,8 @@ class Board(Container):
         self.charts: dict[str, Chart] = {}
         self.histories: dict[str, PanelHistory] = {}
         self.tiles: dict[str, Tile] = {}
+        self._places: dict[str, Place] = {}
+        """Where each tile was put last."""
         self._nothing = _Nothing()
         self._chosen = False
         """Whether a person has chosen the selected tile; until then it is the one most worth seeing."""
@@ -148,13 +150,17 @@ class Board(Container):
             enlarged=self.enlarged,
         )
         seen = {place.key for place in places}
-        self._nothing.display = not places
+        if self._nothing.display != (not places):
+            self._nothing.display = not places
         for key, tile in self.tiles.items():
-            tile.display = key in seen
+            if tile.display != (key in seen):
+                tile.display = key in seen
         for place in places:
             tile = self._tile_of(place.key)
-            tile.styles.offset = (place.x, place.y)
-            tile.styles.width, tile.styles.height = place.width, place.height
+            if self._places.get(place.key) != place:
+                self._places[place.key] = place
+                tile.styles.offset = (place.x, place.y)
+                tile.styles.width, tile.styles.height = place.width, place.height
             tile.select(place.key == self.selected)
         return [self.tiles[place.key] for place in places]
 
