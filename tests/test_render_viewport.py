@@ -173,7 +173,7 @@ def test_the_cursor_reads_every_line_where_the_legend_is() -> None:
     lines = (line(y), line([7.0, 9.0], x=[0, 80], name="test", hue=1))
     plot = Plot(title="loss", x_label="step", lines=lines, cursor=50.2)
     cells = draw_plot(plot, 70, 12, color=False)
-    assert cells.text(0).split() == "loss step 50 ━ train nan ╍ test 9".split()
+    assert cells.text(0).split() == ["loss", "step", "50", "━", "train", "nan", "╍", "test", "9"]
     frame = frame_of(plot, 70, 12)
     column = frame.column_at(50.2)
     assert column is not None
@@ -226,3 +226,11 @@ def test_a_steady_range_stays_for_most_values_that_come() -> None:
         assert ranges.y[0] <= 0 <= math.sqrt(count - 1) <= ranges.y[1] <= 1.07 * math.sqrt(count)
         ends.append(ranges.y)
     assert len(set(ends)) <= 3
+
+
+def test_being_selected_hides_no_line_of_the_legend() -> None:
+    plot = Plot(title="loss", lines=(line([1.0, 2.0], name="train"),))
+    for width in range(12, 40):
+        cells = draw_plot(plot, width, 9, color=False, selected=True)
+        assert cells.plain().startswith("▸ loss")
+        assert "train 2" in cells.plain()

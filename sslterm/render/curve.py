@@ -66,15 +66,18 @@ def frame_of(plot: Plot, width: int, height: int) -> Frame:
     return Frame(top, left, rows, width - left, ranges)
 
 
-def draw_plot(plot: Plot, width: int, height: int, *, color: bool, selected: bool = False) -> Cells:
+def draw_plot(
+    plot: Plot, width: int, height: int, *, color: bool, selected: bool = False, frame: Frame | None = None
+) -> Cells:
     """A plot of `width` x `height` cells: title with legend, y axis with ticks, lines, x axis.
 
-    Parts are left out, the axes first, where there is no room for them.
+    Parts are left out, the axes first, where there is no room for them. `frame` is what `frame_of` gives for
+    it, where that is known.
     """
     cells = Cells.blank(width, height)
     if width < 1 or height < 1:
         return cells
-    frame = frame_of(plot, width, height)
+    frame = frame or frame_of(plot, width, height)
     if height >= 3:
         draw_head(cells, plot, frame.ranges, color=color, selected=selected)
     if frame.ranges is None:

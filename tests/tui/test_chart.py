@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 from textual.app import App, ComposeResult
+from textual.events import MouseScrollUp
 from textual.pilot import Pilot
 
 from sslterm.render.charts import choose_charts
@@ -75,7 +76,7 @@ def test_the_wheel_zooms_about_the_pointer() -> None:
     async def script(app: OneChart, pilot: Pilot[None]) -> None:
         before = app.tile.place_at(50)
         await pilot._post_mouse_events(  # Pilot has no public wheel
-            [__import__("textual.events", fromlist=["events"]).MouseScrollUp], ChartTile, offset=(50, 8)
+            [MouseScrollUp], ChartTile, offset=(50, 8)
         )
         await pilot.pause()
         assert before is not None
