@@ -103,3 +103,59 @@ def test_colours_on_request(run: RunDirectory, cli: Cli, monkeypatch: pytest.Mon
     assert "\x1b[" in cli("plot", "last", "loss").out
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[" not in cli("plot", "last", "loss").out
+
+
+def test_smoothing_windows_and_logarithmic_x(run: RunDirectory, cli: Cli) -> None:
+    smooth = cli("plot", "last", "loss", "--smooth", 0.9, "--log-x", "--width", 90).out.splitlines()
+    assert smooth[0].startswith("loss · EMA 0.9 · log x")
+    assert "▾" in smooth[0]
+    part = cli("plot", "last", "loss", "--from", 1000, "--to", 2000, "--width", 90).out.splitlines()
+    assert part[-1].split()[0] == "└1,000"
+    assert "1,800" in part[-1]
+    assert "3,000" not in part[-1]
+    from_there = cli("plot", "last", "loss", "--from", 1000, "--width", 90).out.splitlines()
+    assert from_there[-1].split() == ["└1,000", "1,500", "2,000", "2,500", "step"]
+
+
+def test_epochs_are_drawn_where_they_are_known(run: RunDirectory, cli: Cli) -> None:
+    answer = cli("plot", "last", "loss", "--x", "epoch")
+    assert answer.code == 2
+    assert answer.err.endswith("draw it over images: --x images\n")
+    put_status(run, images_per_epoch=3120 * 256 // 10)
+    axis = cli("plot", "last", "loss", "--x", "epoch", "--width", 90).out.splitlines()[-1].split()
+    assert axis == ["└0", "2", "4", "6", "8", "epoch"]
+
+
+def test_csv(run: RunDirectory, cli: Cli, tmp_path: Path) -> None:
+    answer = cli("plot", "last", "knn", "loss", "--csv", "out/curves.csv")
+    assert (answer.code, answer.out) == (0, "out/curves.csv\n")
+    lines = (tmp_path / "out" / "curves.csv").read_text().splitlines()
+    assert lines[0] == "metric,step,images,seconds,value"
+    assert lines[2].split(",")[:3] == ["test/knn", "200", "51200"]
+    assert float(lines[1].split(",")[4]) == pytest.approx(0.35)
+    assert {line.split(",")[0] for line in lines[1:]} == {"test/knn", "main/loss"}
+    assert cli("plot", "last", "knn", "loss", "--csv", "-").out.splitlines() == lines
+    found = cli("plot", "last", "loss", "--csv", "a.csv", "--json").json
+    assert found == {"run": "vae-digits-1", "path": "a.csv", "metrics": ["main/loss"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--smooth", "1"), "--smooth 1 is not a weight"),
+        (("--from", "9", "--to", "3"), "--from 9 is not before --to 3"),
+        (("--from", "90000"), "there is nothing after 90000"),
+        (("--to", "-3"), "there is nothing before -3"),
+        (("--out", "a.png", "--csv", "a.csv"), "--out and --csv are two files"),
+        (("--csv", "file/a.csv"), "cannot write file/a.csv"),
+        (("--csv", "-", "--json"), "--csv - and --json"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(
+    run: RunDirectory, cli: Cli, tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    (tmp_path / "file").touch()
+    answer = cli("plot", "last", "loss", *options)
+    assert (answer.code, answer.out) == (1 if "write" in said else 2, "")
+    assert answer.err.startswith(f"error: {said}")
+    assert len(answer.err.splitlines()) <= 2

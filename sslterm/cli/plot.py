@@ -111,7 +111,9 @@ def plot(
     charts = _choose(found, series, metrics or [])
     names = [name for chart in charts for name in chart.metrics]
     if out is not None and csv is not None:
-        raise UsageError("--out and --csv are two files", "name one of them a time")
+        raise UsageError("--out and --csv are two files", "ask for one at a time")
+    if as_json and str(csv) == "-":
+        raise UsageError("--csv - and --json both write to stdout", "name a file: --csv curves.csv")
     view = _view(x, log=log, log_x=log_x, smooth=smooth, start=start, end=end)
     plots = _plots(found, charts, series, view)
     if out is not None or csv is not None:
@@ -184,7 +186,9 @@ def _plots(
         low, high = view.window
         if high <= domain.low or low >= domain.high:
             raise UsageError(
-                f"there is nothing from {low:g} to {high:g}",
+                f"there is nothing before {high:.6g}"
+                if high <= domain.low
+                else f"there is nothing after {low:.6g}",
                 f"{run.name} has {view.axis} {domain.low:g} to {domain.high:g}",
             )
     return [

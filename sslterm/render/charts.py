@@ -161,14 +161,16 @@ def axis_label(axis: Axis, images_per_epoch: int = 0) -> str:
 
 def domain_of(series: Mapping[str, Series], axis: Axis = "step", images_per_epoch: int = 0) -> Domain | None:
     """What there is to see of all metrics on an axis, for charts that share it; None where there are none."""
-    places = [places_of(one, axis, images_per_epoch) for one in series.values() if len(one.value)]
+    size = images_per_epoch if axis == "epoch" and images_per_epoch > 0 else 1
+    bare: Axis = "images" if axis == "epoch" else axis
+    places = [places_of(one, bare) for one in series.values() if len(one.value)]
     if not places:
         return None
     low, high = min(float(x[0]) for x in places), max(float(x[-1]) for x in places)
     above = ((x, int(first_at(x, np.array([np.nextafter(0, 1)]))[0])) for x in places)
     positive = min((float(x[at]) for x, at in above if at < len(x)), default=np.inf)
     gaps = [float(x[-1] - x[0]) / (len(x) - 1) for x in places if len(x) > 1 and x[-1] > x[0]]
-    return Domain(low, high, positive, min(gaps, default=0.0))
+    return Domain(low / size, high / size, positive / size, min(gaps, default=0.0) / size)
 
 
 WHOLE: Final = ChartView()
@@ -196,16 +198,16 @@ def plot_of_chart(
     hues = _hues(chart)
     known = {name: series[name] for name in chart.metrics if name in series}
     ends = domain or domain_of(known, view.axis, images_per_epoch)
+    smoother = smoother or Smoother()
+    epochs = view.axis == "epoch" and images_per_epoch > 0
     lines = []
     for name, one in known.items():
-        x = places_of(one, view.axis, images_per_epoch)
+        x = smoother.places(name, one.images, images_per_epoch) if epochs else places_of(one, view.axis)
         if name.endswith(_BASELINE) and ends is not None and len(one.value):
             x, y = np.array([ends.start(log=view.log_x), ends.high]), one.value[[-1, -1]]
             lines.append(Line(name=line_name(name), x=x, y=y, hue=hues[name]))
         else:
-            lines.append(
-                line_of(line_name(name), name, x, one.value, view, smoother or Smoother(), hue=hues[name])
-            )
+            lines.append(line_of(line_name(name), name, x, one.value, view, smoother, hue=hues[name]))
     metric = chart.metrics[0] if chart.metrics else chart.what
     return plot_of_lines(metric, lines, view, ends, axis_label(view.axis, images_per_epoch))
 

@@ -66,15 +66,18 @@ def frame_of(plot: Plot, width: int, height: int) -> Frame:
     return Frame(top, left, rows, width - left, ranges)
 
 
-def draw_plot(plot: Plot, width: int, height: int, *, color: bool, selected: bool = False) -> Cells:
+def draw_plot(
+    plot: Plot, width: int, height: int, *, color: bool, selected: bool = False, frame: Frame | None = None
+) -> Cells:
     """A plot of `width` x `height` cells: title with legend, y axis with ticks, lines, x axis.
 
-    Parts are left out, the axes first, where there is no room for them.
+    Parts are left out, the axes first, where there is no room for them. `frame` is what `frame_of` gives for
+    it, where that is known.
     """
     cells = Cells.blank(width, height)
     if width < 1 or height < 1:
         return cells
-    frame = frame_of(plot, width, height)
+    frame = frame or frame_of(plot, width, height)
     if height >= 3:
         draw_head(cells, plot, frame.ranges, color=color, selected=selected)
     if frame.ranges is None:
@@ -115,10 +118,8 @@ def draw_lines(lines: tuple[Line, ...], ranges: Ranges, width: int, height: int,
     for line, own in reversed(list(zip(lines, strong, strict=True))):
         if line.smooth is not None:
             raw = bitmap(line, line.y)
-            ends = raw & ~(_moved(raw, 1) & _moved(raw, -1))
-            bits = np.where(
-                taken, np.where(own > 0, 0, braille(ends)), braille(ends | (raw & _weave(*raw.shape)))
-            )
+            behind, ends = _woven(raw)
+            bits = np.where(taken, np.where(own > 0, 0, braille(ends)), braille(behind))
             dots |= bits
             cells.fg[bits > 0] = categorical_behind(line.hue) if color else GROUND
     for line, own in reversed(list(zip(lines, strong, strict=True))):
@@ -135,9 +136,25 @@ def braille(bitmap: Bitmap) -> NDArray[np.uint32]:
     return np.asarray(np.einsum("hiwj,ij->hw", blocks, _DOTS, dtype=np.uint32))
 
 
-def _weave(rows: int, columns: int) -> Bitmap:
-    """Every second dot, as on a chessboard: what lies behind is drawn in it."""
-    return np.asarray((np.arange(rows)[:, None] + np.arange(columns)) % 2 == 0)
+def _woven(bitmap: Bitmap) -> tuple[Bitmap, Bitmap]:
+    """What lies behind, in every second dot; and of that the upper and lower ends of where it is tall.
+
+    Those ends are whole, and so is where a thin line turns, so that no spike is lost.
+    """
+    rows, columns = bitmap.shape
+    even = (np.arange(rows)[:, None] + np.arange(columns)) % 2 == 0
+    tall = bitmap.sum(axis=0) > 3
+    ends = bitmap & tall & ~(_moved(bitmap, 1) & _moved(bitmap, -1))
+    thin = bitmap & ~tall & (_lone(bitmap) | _turns(bitmap) | (np.arange(columns) % 2 == 0))
+    return ends | thin | (bitmap & tall & even), ends
+
+
+def _turns(bitmap: Bitmap) -> Bitmap:
+    """[columns], where a line is above or below both its neighbours, and the outermost ones."""
+    turns = np.ones(bitmap.shape[1], dtype=bool)
+    up, down = np.diff(bitmap.argmax(axis=0)), np.diff(bitmap[::-1].argmax(axis=0))
+    turns[1:-1] = ((up[:-1] < 0) & (up[1:] > 0)) | ((down[:-1] < 0) & (down[1:] > 0))
+    return turns
 
 
 def _moved(bitmap: Bitmap, rows: int) -> Bitmap:
@@ -157,8 +174,13 @@ def _dashes(line: Line) -> tuple[bool, ...]:
 def _dashed(bitmap: Bitmap, dashes: tuple[bool, ...]) -> Bitmap:
     """Gaps in a thin line; columns where it rises or falls steeply stay, so that no spike is lost."""
     drawn = np.resize(np.array(dashes), bitmap.shape[1])
-    lone = ~np.roll(bitmap.any(axis=0), 1) | ~np.roll(bitmap.any(axis=0), -1)
-    return np.asarray(bitmap & (drawn | lone | (bitmap.sum(axis=0) > 3)))
+    return np.asarray(bitmap & (drawn | _lone(bitmap) | (bitmap.sum(axis=0) > 3)))
+
+
+def _lone(bitmap: Bitmap) -> Bitmap:
+    """[columns], where a column has an empty one beside it."""
+    some = bitmap.any(axis=0)
+    return np.asarray(~np.roll(some, 1) | ~np.roll(some, -1))
 
 
 def _mark_best(cells: Cells, line: Line, frame: Frame) -> None:

@@ -111,6 +111,8 @@ def crossings(
         if not 0 < after < len(x):
             return math.nan
         x_a, x_b = float(x[after - 1]), float(x[after])
+        if x_b == place:
+            return math.log10(y[after]) if log_y and y[after] > 0 else math.nan if log_y else float(y[after])
         if log_x:
             if x_a <= 0:
                 return math.nan
@@ -118,7 +120,7 @@ def crossings(
         y_a, y_b = float(y[after - 1]), float(y[after])
         if log_y:
             y_a, y_b = (math.log10(end) if end > 0 else math.nan for end in (y_a, y_b))
-        return y_a + (y_b - y_a) * (place - x_a) / (x_b - x_a) if x_b > x_a else y_b
+        return y_a + (y_b - y_a) * (place - x_a) / (x_b - x_a)
 
     return at(low, start), at(high, stop)
 

@@ -16,6 +16,7 @@ KEYS: Final = ("━", "╍", "┅", "┄", "╌", "┉", "┈", "╶")
 """The sign of a line in the legend, by its dashes."""
 BEST: Final = {"min": "▾", "max": "▴"}
 """What marks the best value, on the line and in the legend."""
+SELECTED: Final = "▸ "
 SECONDS: Final = "s"
 """Label of an axis of times."""
 
@@ -96,11 +97,11 @@ def title_of_plot(plot: Plot, ranges: Ranges | None) -> str:
 
 
 def head_rows(plot: Plot, ranges: Ranges | None, width: int, height: int) -> int:
-    """Rows that the head takes; a cursor does not change it."""
+    """Rows that the head takes; neither a cursor nor being selected changes it."""
     if height < 3:
         return 0
     entries = legend_entries(_without_cursor(plot), ranges, color=True, detail=1)
-    if text_width(title_of_plot(plot, ranges)) + _GAP + _length(entries) <= width:
+    if text_width(SELECTED + title_of_plot(plot, ranges)) + _GAP + _length(entries) <= width:
         return 1
     most = max(height // _ROWS_OF_A_ROW, 1)
     return 1 + min(len(_wrapped(entries, width)), most) if height >= 7 else 1
@@ -128,7 +129,7 @@ def _wrapped(entries: list[Entry], width: int) -> list[list[Entry]]:
 def draw_head(cells: Cells, plot: Plot, ranges: Ranges | None, *, color: bool, selected: bool) -> None:
     """Title at the left, legend at the right of it or in rows below; the cursor's may cut the title."""
     rows = head_rows(plot, ranges, cells.width, cells.height)
-    title = ("▸ " if selected else "") + title_of_plot(plot, ranges)
+    title = (SELECTED if selected else "") + title_of_plot(plot, ranges)
     at_cursor = ranges is not None and read_place(plot, ranges) is not None
     tint = ACCENT if selected and color else GROUND
     levels = [legend_entries(plot, ranges, color=color, detail=detail) for detail in (2, 1, 0)]

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sslterm.render.envelope import SMALLEST, crossings, drawable, first_at
+from sslterm.render.envelope import LARGEST, SMALLEST, crossings, drawable, first_at
 
 _FLAT: Final = 1e-12
 """Relative difference up to which values count as equal."""
@@ -42,12 +42,13 @@ class Line:
         """The place in the arrays of the best value; None where that is not known."""
         if self.best is None or not len(self.y):
             return None
-        y = drawable(self.y, positive=False)
-        worst = np.inf if self.best == "min" else -np.inf
-        if np.isnan(np.fmin.reduce(y)):
+        at = int(self.y.argmin() if self.best == "min" else self.y.argmax())
+        if np.isfinite(self.y[at]):  # the first NaN or infinity is found before any number
+            return at
+        finite = np.isfinite(self.y)
+        if not finite.any():
             return None
-        if np.isnan(y[int(y.argmin())]):  # argmin finds the first NaN, and spares a copy where there is none
-            y = np.where(np.isnan(y), worst, y)
+        y = np.where(finite, self.y, np.inf if self.best == "min" else -np.inf)
         return int(y.argmin() if self.best == "min" else y.argmax())
 
     def nearest_point(self, place: float, *, log_x: bool = False) -> int | None:
@@ -122,13 +123,13 @@ def ranges_of(plot: Plot) -> Ranges | None:
     A logarithmic axis needs a positive value: without one the axis is linear. Where no value is visible, y
     spans all there are.
     """
-    known = [line for line in plot.lines if _span(drawable(line.y, positive=False))]
+    known = [line for line in plot.lines if np.isfinite(line.y[:1000]).any() or np.isfinite(line.y).any()]
     if not known:
         return None
     x, log_x = _x_range(plot, known)
     visible = [part for line in known for part in _visible(line, x, log_x=log_x, log_y=plot.log_y)]
     spans = [span for part in visible if (span := _span(part))] or [
-        span for line in known if (span := _span(drawable(line.y, positive=False)))
+        span for line in known if (span := _span(line.y))
     ]
     low, high = min(span[0] for span in spans), max(span[1] for span in spans)
     low = low if plot.low is None else plot.low
@@ -176,19 +177,22 @@ def _x_range(plot: Plot, known: list[Line]) -> tuple[tuple[float, float], bool]:
 def _visible(line: Line, x: tuple[float, float], *, log_x: bool, log_y: bool) -> list[NDArray[Any]]:
     """Values that are seen between the ends of x: those of points, and of the line where it meets the ends."""
     start, stop = first_at(line.x, np.array([x[0], np.nextafter(x[1], np.inf)]))
-    near = slice(max(start - 1, 0), stop + 1)
+    around = np.unique(np.clip([start - 1, start, stop - 1, stop], 0, max(len(line.x) - 1, 0)))
     parts = []
     for y in (line.y,) if line.smooth is None else (line.y, line.smooth):
         ends = np.array(
-            crossings(line.x[near], drawable(y[near], positive=log_y), *x, log_x=log_x, log_y=log_y)
+            crossings(line.x[around], drawable(y[around], positive=log_y), *x, log_x=log_x, log_y=log_y)
         )
-        parts += [drawable(y[start:stop], positive=False), 10.0**ends if log_y else ends]
+        parts += [y[start:stop], 10.0**ends if log_y else ends]
     return parts
 
 
 def _span(y: NDArray[Any]) -> tuple[float, float] | None:
-    """Least and greatest value, None where all are NaN."""
+    """Least and greatest value that can be drawn, None where there is none."""
     if not len(y):
         return None
     low, high = float(np.fmin.reduce(y)), float(np.fmax.reduce(y))
+    if not -LARGEST <= low <= high <= LARGEST:
+        y = drawable(y, positive=False)
+        low, high = float(np.fmin.reduce(y)), float(np.fmax.reduce(y))
     return (low, high) if low <= high else None

@@ -73,10 +73,11 @@ def _decayed(values: Floats, weight: float, total: float) -> Floats:
 
 
 class Smoother:
-    """Moving averages of series, kept by name, and continued where a series has only grown."""
+    """What is computed from whole series, kept by name: moving averages, continued as they grow, and epochs."""
 
     def __init__(self) -> None:
         self._kept: dict[str, _Growing] = {}
+        self._divided: dict[str, tuple[NDArray[Any], float, Floats]] = {}
 
     def smooth(self, name: str, y: NDArray[Any], weight: float) -> Floats:
         """The debiased exponential moving average of `y` [N]: [N], NaN where `y` is not finite.
@@ -95,6 +96,13 @@ class Smoother:
         view = kept.smooth[: len(y)]
         view.flags.writeable = False
         return view
+
+    def places(self, name: str, x: NDArray[Any], unit: float) -> Floats:
+        """`x` [N] in units of `unit`, kept as long as it is the same array."""
+        kept = self._divided.get(name)
+        if kept is None or kept[0] is not x or kept[1] != unit:
+            kept = self._divided[name] = x, unit, x / unit
+        return kept[2]
 
 
 def _goes_on(before: NDArray[Any], now: NDArray[Any]) -> bool:

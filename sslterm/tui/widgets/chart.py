@@ -92,7 +92,7 @@ class ChartTile(Tile):
     def draw(self, width: int, height: int) -> Cells:
         plot = self.plot
         self._frame = frame_of(plot, width, height)
-        return draw_plot(plot, width, height, color=self.in_color, selected=self.selected)
+        return draw_plot(plot, width, height, color=self.in_color, selected=self.selected, frame=self._frame)
 
     # -- what keys ask for
 
