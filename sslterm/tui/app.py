@@ -19,6 +19,7 @@ from sslterm.errors import UsageError
 from sslterm.render.theme import THEMES, choose_theme
 from sslterm.run.layout import RunDirectory
 from sslterm.tui.arrangement import Arrangement
+from sslterm.tui.graphics import HALF, Graphics, prepare_graphics
 from sslterm.tui.keys import Key, keys_of
 from sslterm.tui.screens.home import HomeScreen
 from sslterm.tui.screens.watch import Outcome, WatchScreen
@@ -53,6 +54,7 @@ class MonitorApp(App[Outcome]):
     Attributes:
         look: the theme that roles of colours are drawn in.
         settings: what is remembered from one session to the next.
+        graphics: how pictures are shown.
     """
 
     COMMANDS = {KeyCommands}  # noqa: RUF012 - as Textual declares it
@@ -62,16 +64,21 @@ class MonitorApp(App[Outcome]):
     ]
     CSS = "App { background: ansi_default; }"
 
-    def __init__(self, screens: Sequence[Screen[None]]) -> None:
+    def __init__(
+        self, screens: Sequence[Screen[None]], *, settings: Settings | None = None, graphics: Graphics = HALF
+    ) -> None:
         super().__init__(ansi_color=True)
         self.first_screens = screens
-        self.settings = load_settings(settings_path())
+        self.settings = settings or load_settings(settings_path())
+        self.graphics = graphics
         known = self.settings.theme if self.settings.theme in THEMES else ""
         self.look = choose_theme(os.environ, known)
 
     def on_mount(self) -> None:
         for screen in self.first_screens:
             self.push_screen(screen)
+        if self.graphics.note:
+            self.notify(self.graphics.note, timeout=10)
 
     def action_leave(self) -> None:
         """Leave by the screen's own way out."""
@@ -116,12 +123,26 @@ def _require_terminal() -> None:
         raise UsageError("the live view needs a terminal", "sslterm runs list prints the same off a terminal")
 
 
-def watch(run: RunDirectory, *, attached: bool, mouse: bool = True) -> Outcome:
+def _run(screens: Sequence[Screen[None]], *, images: str, mouse: bool) -> Outcome | None:
+    """Show screens until the person leaves; how pictures were asked to be shown is remembered."""
+    _require_terminal()
+    with _own_environment():
+        path = settings_path()
+        settings = load_settings(path)
+        if images and images != settings.images:
+            graphics = prepare_graphics(images)
+            settings = replace(settings, images=images)
+            save_settings(settings, path)
+        else:
+            graphics = prepare_graphics(settings.images)
+        return MonitorApp(screens, settings=settings, graphics=graphics).run(mouse=mouse)
+
+
+def watch(run: RunDirectory, *, attached: bool) -> Outcome:
     """Show one run until the person leaves.
 
     Args:
         attached: this terminal started the trainer, so leaving asks: detach, stop and save, or keep watching.
-        mouse: whether the view takes the mouse; terminals mark text with shift held all the same.
 
     Returns:
         "detached": the training goes on. "stop": it was asked to save and stop, and has, unless the person
@@ -130,21 +151,20 @@ def watch(run: RunDirectory, *, attached: bool, mouse: bool = True) -> Outcome:
     Raises:
         UsageError: there is no terminal, or no such theme.
     """
-    _require_terminal()
-    with _own_environment():
-        outcome = MonitorApp([WatchScreen(run, attached=attached)]).run(mouse=mouse)
-    return outcome or "detached"
+    return _run([WatchScreen(run, attached=attached)], images="", mouse=True) or "detached"
 
 
-def monitor(root: Path, runs: Sequence[RunDirectory] = (), *, mouse: bool = True) -> None:
+def monitor(root: Path, runs: Sequence[RunDirectory] = (), *, images: str = "", mouse: bool = True) -> None:
     """Show all runs below `root`, or only those given; a single one is opened at once.
+
+    Args:
+        images: how pictures are shown, see `graphics.prepare_graphics`; "" leaves it as it was last asked for.
+        mouse: whether the view takes the mouse; terminals mark text with shift held all the same.
 
     Raises:
         UsageError: there is no terminal, or no such theme.
     """
-    _require_terminal()
     screens: list[Screen[None]] = [HomeScreen(root, runs)]
     if len(runs) == 1:
         screens.append(WatchScreen(runs[0]))
-    with _own_environment():
-        MonitorApp(screens).run(mouse=mouse)
+    _run(screens, images=images, mouse=mouse)
