@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "catalog": {"errors"},
     "run": {"errors"},
     "config": {"errors", "catalog"},
+    "method_text": {"errors", "catalog"},
     "rows": set(),
     # floor 1
     "render": PROJECT,
@@ -36,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": BLOCKS,
     "augment": BLOCKS,
     # floor 2
-    "tui": PROJECT | {"render"},
+    "tui": PROJECT | {"render", "method_text"},
     "methods": BLOCKS | {"nn", "data", "augment"},
     "evaluate": BLOCKS | {"nn", "data", "methods"},
     # floor 3
@@ -45,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "train": BLOCKS | {"nn", "data", "augment", "methods", "evaluate", "engine", "render"},
     "worker": BLOCKS | {"nn", "data", "augment", "methods", "evaluate", "engine", "render"},
     # on top
-    "cli": PROJECT | {"render", "data"},
+    "cli": PROJECT | {"render", "data", "method_text"},
     "__main__": {"cli"},
 }
 CLI_WITHIN_A_FUNCTION = {"train", "tui"}
