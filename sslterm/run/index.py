@@ -7,7 +7,7 @@ import os
 import re
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ class _Fields(Mapping[str, Any]):
     def __init__(self, listed: ListedRun, now: float) -> None:
         status = listed.status
         heard = status.heartbeat if status and status.heartbeat > 0 else listed.made
-        self._values = {
+        self._values: dict[str, Callable[[], Any]] = {
             "name": lambda: listed.name,
             "method": lambda: listed.choice("method"),
             "preset": lambda: listed.choice("preset"),
@@ -109,7 +109,7 @@ class _Fields(Mapping[str, Any]):
     def __contains__(self, key: object) -> bool:
         return key in self._values
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 
     def __len__(self) -> int:
