@@ -49,6 +49,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": PROJECT | {"render", "data", "method_text"},
     "__main__": {"cli"},
 }
+CATALOG_OF_DATA = "sslterm.data.catalog"
+"""All of `data` that the live view may import: what data there is, by name."""
 CLI_WITHIN_A_FUNCTION = {"train", "tui"}
 """What starting a command must not import, and running it may."""
 
@@ -197,6 +199,8 @@ def upward(tree: Tree) -> list[str]:
     for found in tree.all():
         here, there = tree.part(found.importer), tree.part(found.target)
         if not there or here == there or there in MAY_IMPORT.get(here, set()):
+            continue
+        if here == "tui" and found.target == CATALOG_OF_DATA:
             continue
         if here == "cli" and there in CLI_WITHIN_A_FUNCTION and found.place == "function":
             continue

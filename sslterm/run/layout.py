@@ -283,7 +283,7 @@ def hold(run: RunDirectory) -> Iterator[None]:
 
 
 def holder(run: RunDirectory) -> int | None:
-    """The pid of the process on this host that holds a run for training; None where nobody does, or it cannot be told."""
+    """The pid of the process on this host that holds a run for training; None where none does, or none can tell."""
     try:
         descriptor = os.open(run.path / ".lock", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -8,8 +8,8 @@
 KEY is a field of every run (`FIELDS`), a path in its configuration (`optim.main.lr`), or a metric (`test/knn`, its
 last value), looked for in this order. TEXT alone is a part of the name. Texts are compared without regard to case, and
 `~` asks whether VALUE is a part. A VALUE that is a number (`1e-3`, `20_000`) is compared with numbers as a number;
-an age may have a unit (`30m`, `2h`, `3d`; seconds otherwise). Quotes ('...' or "...", `\\` before a quote) make a text of
-anything. A run that lacks the KEY satisfies no comparison, and so satisfies its `not`.
+an age may have a unit (`30m`, `2h`, `3d`; seconds otherwise). Quotes ('...' or "...", a backslash before a quote) make
+a text of anything. A run that lacks the KEY satisfies no comparison, and so satisfies its `not`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Facts:
     fields: Mapping[str, Any]
     """By name: those of `FIELDS`."""
     config: Callable[[], Mapping[str, Any]]
-    """The configuration by path; called only where a key is neither a field nor a metric, for it may have to be read."""
+    """The configuration by path; called only where a key is nothing else: it may have to be read."""
     metrics: Mapping[str, float]
     """Last values by name."""
 
