@@ -90,7 +90,7 @@ def _settable(
         elif key not in (("run", "method"), ("run", "preset")):
             if value is None and _is_union(known[name]):
                 yield (*key, "name"), (None, str)
-            else:
+            elif get_origin(known.get(name)) is not Mapping:
                 yield key, (value, known.get(name, type(value)))
 
 
