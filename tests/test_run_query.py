@@ -80,7 +80,7 @@ def test_what_a_query_picks(text: str, picked: bool) -> None:
         ("vae)", "column 4: expected 'and', 'or' or the end, found ')'"),
         ("step > many", "column 8: expected a number, found 'many'"),
         ("age < 3w", "column 7: expected a number, or one with s, m, h or d, found '3w'"),
-        ("name = 'vae", "column 8: expected a closing quote after \"'\""),
+        ("name = 'vae", 'column 8: expected a closing quote after "\'"'),
         ("name ! vae", "column 6: expected '!=' or '!~' after '!'"),
         ("or", "column 1: expected a key, a part of a name, 'not' or '(', found 'or'"),
     ],
@@ -104,16 +104,17 @@ def test_a_key_of_no_run_is_an_error_with_the_nearest() -> None:
 
 @given(st.text() | st.text("()=<>!~'\"\\ andortv1.e-", max_size=40))
 def test_any_text_is_a_query_or_a_usage_error(text: str) -> None:
+    message, picked = "", False
     try:
-        query = parse(text)
+        picked = parse(text).matches(facts())
     except UsageError as error:
-        assert error.message
-        assert "column" in error.message
-    else:
-        assert query.matches(facts()) in (True, False)
+        message = error.message
+    assert message.startswith("column ") if message else picked in (True, False)
 
 
-_words = st.sampled_from(["digits", "mnist", "step > 100", "state = finished", "test/knn >= 0.8", "no.key = 1"])
+_words = st.sampled_from(
+    ["digits", "mnist", "step > 100", "state = finished", "test/knn >= 0.8", "no.key = 1"]
+)
 _queries = st.recursive(
     _words,
     lambda inner: st.tuples(inner, inner, st.sampled_from(["and", "or"])) | st.tuples(inner),

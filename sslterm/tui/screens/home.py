@@ -70,6 +70,7 @@ class HomeScreen(HomeActs, Screen[None]):
         self.look_again()
         self.set_interval(TICK_SECONDS, self.tick)
         self.set_interval(LIST_SECONDS, self.look_again)
+        self.call_after_refresh(self.tick)  # once it is known which runs are on the screen
 
     def on_screen_resume(self, event: ScreenResume) -> None:
         self.look_again()

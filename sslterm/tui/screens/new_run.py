@@ -161,6 +161,8 @@ class NewRunScreen(Screen[RunDirectory | None]):
         if self.in_form:
             if self.sheet.press(event.key, event.character):
                 event.stop()
+        elif event.key == "ctrl+u":
+            self.chooser.find("")
         elif event.key == "backspace":
             self.chooser.find(self.chooser.typed[:-1])
         elif event.character is not None and event.character.isprintable():

@@ -95,7 +95,10 @@ class Chooser(Canvas):
         if not shown:
             text = f"nothing has {self.typed!r} in its name; backspace takes it back"
             cells.put(fit(text, width), 0, 0, WARNING if self.in_color else GROUND)
-        left = max((text_width(c.lead + c.value) for c in shown), default=0) + 4
+        left = (
+            max((text_width(c.value) + (0 if self.typed else text_width(c.lead)) for c in shown), default=0)
+            + 4
+        )
         for row, choice in enumerate(shown[self._top : self._top + self._rows]):
             self._draw_choice(cells, row, choice, left, marked=self._top + row == self.at)
         for row, text in enumerate(about[: height - self._rows - 1], self._rows + 1):
@@ -106,7 +109,7 @@ class Chooser(Canvas):
         accent, muted = (ACCENT, MUTED) if self.in_color else (GROUND, GROUND)
         if marked:
             cells.put("▸", row, 0, accent)
-        column = cells.put(choice.lead, row, 2, muted)
+        column = cells.put("" if self.typed else choice.lead, row, 2, muted)
         cells.put(choice.value, row, column, accent if marked else GROUND)
         cells.put(fit(choice.beside, cells.width - left), row, left, muted)
 

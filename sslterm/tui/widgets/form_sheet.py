@@ -120,6 +120,8 @@ class FormSheet(Canvas):
             return []
         field = self.field
         trouble = self.trouble or self.form.errors.get("", "")
+        if field and not trouble and (wrong := self.form.errors.get(field.key)):
+            trouble = f"{field.key}: {wrong}"
         about = (
             f"{field.key}: {field.about}" if field else self.form.header.partition("\n")[2].partition("\n")[0]
         )
