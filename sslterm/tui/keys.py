@@ -121,3 +121,10 @@ FORM_KEYS = (
     Key("ctrl+c,ctrl+q", "leave", "ctrl-c", "leave", "Leave the form."),
     Key("f1", "help", "F1", "keys", "Show this list."),
 )
+
+QUERY_KEYS = (
+    Key("enter", "", "enter", "keep", "Keep what is typed."),
+    Key("", "", "↑↓", "move", "Go to another run."),
+    Key("escape", "", "esc", "clear", "Take it back."),
+    Key("ctrl+c", "", "ctrl-c", "leave", "Leave; nothing is stopped by it."),
+)

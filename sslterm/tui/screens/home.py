@@ -16,7 +16,7 @@ from sslterm.run.index import ListedRun, RunIndex
 from sslterm.run.layout import RunDirectory
 from sslterm.run.query import Order, Query, check_keys, check_order, parse, parse_order, sort_key
 from sslterm.tui.courses import Courses
-from sslterm.tui.keys import HOME_KEYS, bindings
+from sslterm.tui.keys import HOME_KEYS, QUERY_KEYS, bindings
 from sslterm.tui.machine_load import MachineLoad
 from sslterm.tui.screens.dialog import KeyList
 from sslterm.tui.screens.home_acts import HomeActs
@@ -45,6 +45,7 @@ class HomeScreen(HomeActs, Screen[None]):
     HomeScreen RunList { width: 1fr; height: 1fr; }
     HomeScreen Prompt { width: 1fr; height: 1; display: none; }
     HomeScreen KeyBar { width: 1fr; height: 1; }
+    HomeScreen .typing { display: none; }
     """
 
     def __init__(self, root: Path, runs: Sequence[RunDirectory] = ()) -> None:
@@ -54,7 +55,8 @@ class HomeScreen(HomeActs, Screen[None]):
         self.courses = Courses()
         self.list = RunList(self.courses)
         self.prompt = Prompt()
-        self.key_bar = KeyBar(HOME_KEYS)
+        self.key_bar, self.query_bar = KeyBar(HOME_KEYS), KeyBar(QUERY_KEYS)
+        self.query_bar.add_class("typing")
         self.marks: set[Path] = set()
         self.where: Query = parse("")
         """The filter in force: the last that could be read."""
@@ -65,6 +67,7 @@ class HomeScreen(HomeActs, Screen[None]):
         yield self.list
         yield self.prompt
         yield self.key_bar
+        yield self.query_bar
 
     def on_mount(self) -> None:
         self.look_again()
@@ -132,14 +135,10 @@ class HomeScreen(HomeActs, Screen[None]):
         return not self.prompt.typing
 
     def action_filter(self) -> None:
-        self.prompt.display = True
-        self.prompt.open(_FILTER, self.where.text)
-        self.pick()
+        self._open_prompt(_FILTER, self.where.text)
 
     def action_order(self) -> None:
-        self.prompt.display = True
-        self.prompt.open(_ORDER, self.order.text if self.order else "")
-        self.pick()
+        self._open_prompt(_ORDER, self.order.text if self.order else "")
 
     def on_key(self, event: KeyPress) -> None:
         if not self.prompt.typing:
@@ -179,17 +178,32 @@ class HomeScreen(HomeActs, Screen[None]):
                     check_order(order, facts)
                 self.order = order
         except UsageError as error:
-            self.prompt.tell("", f"{error.message}; {error.hint}" if error.hint else error.message)
+            self.query_bar.say(f"{error.message}; {error.hint}" if error.hint else error.message)
             return
-        self.prompt.trouble = ""
+        self.query_bar.say("")
         self.list.at = 0
         self.pick()
         self.tick()
 
     def _keep(self) -> None:
         """Stop typing; what is in force stays."""
-        self.prompt.typing, self.prompt.trouble = False, ""
+        self.prompt.typing = False
+        self._show_bar()
         self.pick()
+
+    def _open_prompt(self, lead: str, text: str) -> None:
+        self.prompt.display = True
+        self.prompt.open(lead, text)
+        self._show_bar()
+        self.pick()
+
+    def _show_bar(self) -> None:
+        """The keys of the list, or those of the query that is being typed."""
+        self.query_bar.notice = ""
+        self.query_bar.display = self.prompt.typing
+        self.key_bar.display = not self.prompt.typing
+        for bar in (self.query_bar, self.key_bar):
+            self.call_after_refresh(bar.redraw)
 
     def _clear(self) -> None:
         """Take back the filter, or the order, that is being typed."""
@@ -207,7 +221,7 @@ class HomeScreen(HomeActs, Screen[None]):
             self.prompt.lead = _FILTER if self.where.text.strip() else ""
             self.prompt.line = self.prompt.line.of(self.where.text)
         count = f"{len(self.list.runs)} of {len(self.index.runs)} shown"
-        self.prompt.tell(" · ".join(text for text in (order, count) if text), self.prompt.trouble)
+        self.prompt.tell(" · ".join(text for text in (order, count) if text))
 
     # -- going about
 

@@ -227,7 +227,7 @@ class NewRunScreen(Screen[RunDirectory | None]):
             self.started = self.trainer = None
             remove_if_untouched(run)
             self._tell(error)
-        elif trainer.poll() is not None or (status is not None and status.state != "starting"):
+        elif trainer.poll() is not None or (status is not None and status.state in ("running", "paused")):
             self.dismiss(run)
         elif status is not None and status.message:
             self.form_bar.say(f"starting {run.name}: {status.message} … (enter goes to its screen)")
