@@ -73,10 +73,11 @@ def test_a_filter_picks_while_it_is_typed(root: Path) -> None:
         await write(pilot, "method = vae")
         assert len(names(home)) == 4
         assert "4 of 5 shown" in text_of(home)
-        await write(pilot, " and")
+        await pilot.press("left_parenthesis")
         assert "found the end" in text_of(home)
         assert len(names(home)) == 4  # the last good one stays in force
-        await write(pilot, " step > 250 q")  # letters are letters
+        await pilot.press("backspace")
+        await write(pilot, " and step > 250 q")  # letters are letters
         await pilot.press("backspace", "backspace", "enter")
         assert names(home) == ["vae-digits-4", "vae-digits-3"]
         assert "2 of 5 shown" in text_of(home)
