@@ -123,24 +123,3 @@ def write_config(run: RunDirectory, text: str) -> None:
             replace_file(path, content.encode())
         except OSError as error:
             raise DataError(f"cannot write {path}: {error.strerror}") from error
-
-
-def kill_trainer(run: RunDirectory) -> None:
-    """End a run's trainer at once, with all processes of its session.
-
-    Raises:
-        UsageError: there is no trainer at work on this host.
-    """
-    status = read_status(run.status)
-    if status is None or status.state not in LIVE_STATES or status.host != socket.gethostname():
-        raise UsageError(f"no trainer is at work on {run.name} on this machine")
-    if not is_alive(status.pid, seen=status.heartbeat):
-        raise UsageError(f"the trainer of {run.name} is gone already")
-    try:
-        group = os.getpgid(status.pid)
-        if group == os.getpgid(0):  # trained in the foreground of a shell of ours
-            os.kill(status.pid, signal.SIGKILL)
-        else:
-            os.killpg(group, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError) as error:
-        raise UsageError(f"cannot kill the trainer of {run.name}: {error.strerror}") from error

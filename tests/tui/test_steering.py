@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import signal
 import subprocess
 import sys
@@ -16,35 +15,15 @@ import pytest
 from PIL import Image
 from textual.pilot import Pilot
 
-from sslterm.errors import UsageError
 from sslterm.run.control import acknowledge, pending
-from sslterm.run.launch import kill_trainer
+from sslterm.run.layout import RunDirectory
 from sslterm.run.metrics import MetricsReader
 from sslterm.tui.picture import open_picture, opener
 from sslterm.tui.screens.dialog import Prompt, Question
 from sslterm.tui.screens.text import TextScreen
 from sslterm.tui.screens.watch import Outcome, WatchScreen
 from tests.tui.drive import drive, text_of, until
-from tests.tui.recorded import full_run, put_status
-
-TRAINER_WITH_A_CHILD = """
-import subprocess, sys, time
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-time.sleep(60)
-"""
-
-
-def session_lives(leader: int, seconds: float = 5.0) -> bool:
-    """Whether a process of a session is still there after a while."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(leader, 0)
-        except ProcessLookupError:
-            return False
-        time.sleep(0.05)
-    return True
-
+from tests.tui.recorded import full_run
 
 TWO_RATES = "[optim.generator]\nlr = 2e-4\n[optim.discriminator]\nlr = 1e-4\n"
 
@@ -121,35 +100,19 @@ def test_of_several_rates_one_is_chosen_first(tmp_path: Path) -> None:
     drive([screen], script)
 
 
-def test_killing_asks_twice_and_ends_the_whole_session_of_a_trainer(tmp_path: Path) -> None:
-    trainer = subprocess.Popen([sys.executable, "-c", TRAINER_WITH_A_CHILD], start_new_session=True)
-    run = full_run(tmp_path, pid=trainer.pid)
+def test_killing_asks_twice(trainer: tuple[RunDirectory, subprocess.Popen[str]]) -> None:
+    run, process = trainer
     screen = WatchScreen(run)
 
     async def script(pilot: Pilot[Outcome]) -> None:
         await pilot.press("S", "k", "n")
-        assert trainer.poll() is None
+        assert process.poll() is None
         await pilot.press("S", "k", "y")
         assert "killed" in text_of(screen)
+        assert process.wait(10) == -signal.SIGKILL
+        await pilot.press("S", "k")
 
-    try:
-        drive([screen], script)
-        assert trainer.wait(10) == -signal.SIGKILL
-        assert not session_lives(trainer.pid), "its child lives on"
-    finally:
-        trainer.kill()
-
-
-def test_what_is_not_a_trainer_is_not_killed(tmp_path: Path) -> None:
-    run = full_run(tmp_path, state="finished")
-    with pytest.raises(UsageError, match="no trainer"):
-        kill_trainer(run)
-    put_status(run, pid=2**22 + 1)
-    with pytest.raises(UsageError, match="gone"):
-        kill_trainer(run)
-    put_status(run, host="elsewhere")
-    with pytest.raises(UsageError):
-        kill_trainer(run)
+    drive([screen], script)
 
 
 def test_the_screen_the_chart_and_the_data_are_written(tmp_path: Path) -> None:
