@@ -91,7 +91,9 @@ def runs(cells: Cells) -> int:
 
 @settings(deadline=None, max_examples=200)
 @given(
-    arrays(np.int32, st.tuples(st.integers(1, 7), st.integers(1, 12)), elements=st.sampled_from([-1, -80, 5, 9]))
+    arrays(
+        np.int32, st.tuples(st.integers(1, 7), st.integers(1, 12)), elements=st.sampled_from([-1, -80, 5, 9])
+    )
 )
 def test_merged_runs_show_the_same_pixels_with_fewer_changes_of_colour(pixels: NDArray[np.int32]) -> None:
     plain = half_blocks(pixels)

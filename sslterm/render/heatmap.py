@@ -66,8 +66,7 @@ class Layout:
 
 
 def lay_out(panel: Panel, width: int, height: int) -> Layout | None:
-    """The layout within `width` x `height` cells, with a colour bar where there is room; None: nothing to draw.
-    """
+    """The layout within `width` x `height` cells, with a colour bar where there is room; None: nothing to draw."""
     if width < 1 or height < 1 or not panel.array.size:
         return None
     share, low, high = shares(panel.array, low=panel.low, high=panel.high, center=panel.center)
