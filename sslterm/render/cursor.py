@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslterm.render.cells import SPACE, Cells
-from sslterm.render.halfblock import FULL, LOWER, UPPER
-from sslterm.render.palette import ACCENT, GROUND, Colors
+from sslterm.render.halfblock import FULL, LOWER, UPPER, halves
+from sslterm.render.palette import ACCENT, GROUND
 
 
 class Spot(NamedTuple):
@@ -80,21 +80,14 @@ def _put_ring(cells: Cells, mark: Mark) -> None:
     ring[top : mark.bottom + 1, left : mark.right + 1] = True
     ring[mark.top : mark.bottom, mark.left : mark.right] = False
     above, below = ring[0::2], ring[1::2]
-    upper, lower = _halves(cells)
+    pixels = halves(cells)
     both, only_above, only_below = above & below, above & ~below, below & ~above
-    for where, glyph, behind in ((only_above, UPPER, lower), (only_below, LOWER, upper)):
+    for where, glyph, behind in ((only_above, UPPER, pixels[1::2]), (only_below, LOWER, pixels[0::2])):
         cells.glyphs[where] = glyph
         cells.bg[where] = behind[where]
     cells.glyphs[both] = FULL
     cells.bg[both] = mark.tint
     cells.fg[above | below] = mark.tint
-
-
-def _halves(cells: Cells) -> tuple[Colors, Colors]:
-    """The colours of the upper and lower halves of cells that hold half-blocks; `GROUND` elsewhere."""
-    upper = np.where(np.isin(cells.glyphs, (UPPER, FULL)), cells.fg, cells.bg)
-    lower = np.where(np.isin(cells.glyphs, (LOWER, FULL)), cells.fg, cells.bg)
-    return upper, lower
 
 
 def _put_box(cells: Cells, mark: Mark) -> None:

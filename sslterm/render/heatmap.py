@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sslterm.render.cells import Cells, text_width
 from sslterm.render.cursor import Mark, Reading, Spot
-from sslterm.render.halfblock import half_blocks, shade
+from sslterm.render.halfblock import half_blocks, merge_runs, shade
 from sslterm.render.palette import LEVELS, MUTED, map_colors, shares
 from sslterm.render.quantity import number
 from sslterm.run.panels import Panel
@@ -19,11 +19,11 @@ Matrix = NDArray[Any]
 
 MOST_NAMED: Final = 40
 """Columns up to which the labels of a matrix are taken as their names."""
-_RUNS: Final = 1450
+_RUNS: Final = 1400
 """Runs of equal cells that a picture may have before it gets fewer colours: about 40 bytes each."""
 _RUNS_A_CELL: Final = 0.3
 """The same for very large pictures."""
-_COARSER: Final = (21, 15, 11, 9, 7, 5)
+_COARSER: Final = (21, 15, 11, 9, 7, 5, 3)
 """Colours to try after all of them: odd, so that the centre stays one."""
 
 
@@ -66,11 +66,7 @@ class Layout:
 
 
 def lay_out(panel: Panel, width: int, height: int) -> Layout | None:
-    """The layout within `width` x `height` cells, with a colour bar where there is room; None: nothing to draw.
-
-    Where even few colours would leave too many runs of equal cells, as in a large matrix of noise, blocks are
-    larger than the room asks for.
-    """
+    """The layout within `width` x `height` cells, with a colour bar where there is room; None: nothing to draw."""
     if width < 1 or height < 1 or not panel.array.size:
         return None
     share, low, high = shares(panel.array, low=panel.low, high=panel.high, center=panel.center)
@@ -80,10 +76,6 @@ def lay_out(panel: Panel, width: int, height: int) -> Layout | None:
     room = width - (bar_width if with_bar else 0)
     tall, wide = block_of(panel.array.shape, 2 * height, room)
     pooled, note = pool_blocks(share, tall, wide, center=center)
-    most = most_runs(width, height)
-    while min(pooled.shape) > 8 and _runs(_in_steps(pooled, _COARSER[-1])) > most:
-        tall, wide = 2 * tall, 2 * wide
-        pooled, note = pool_blocks(share, tall, wide, center=center)
     zoom = max(min(room // pooled.shape[1], 2 * height // pooled.shape[0]), 1)
     bar = min(pooled.shape[1] * zoom, room) + 1 if with_bar else None
     return Layout(tall, wide, zoom, pooled, low, high, note, bar)
@@ -131,12 +123,11 @@ def draw_matrix(panel: Panel, width: int, height: int, *, color: bool) -> tuple[
     if layout is None:
         return cells, ""
     diverging = panel.center is not None
-    pooled = _merged(layout.share, most=most_runs(width, height)) if color else layout.share
-    pooled = pooled.repeat(layout.zoom, axis=0).repeat(layout.zoom, axis=1)
     if color:
-        picture = half_blocks(map_colors(pooled, diverging=diverging))
+        picture = _colored(layout.share, layout.zoom, diverging=diverging, most=most_runs(width, height))
     else:
-        picture = _signs(pooled, diverging=diverging)
+        zoomed = layout.share.repeat(layout.zoom, axis=0).repeat(layout.zoom, axis=1)
+        picture = _signs(zoomed, diverging=diverging)
     cells.paste(picture, 0, 0)
     if layout.bar is not None:
         shown = max(min(picture.height, height), 3)
@@ -145,27 +136,21 @@ def draw_matrix(panel: Panel, width: int, height: int, *, color: bool) -> tuple[
     return cells, layout.note
 
 
-def _merged(share: Matrix, *, most: int) -> Matrix:
-    """Shares in as many steps as leave at most `most` runs of equal cells; at least five steps."""
-    coarse = share
+def _colored(share: Matrix, zoom: int, *, diverging: bool, most: int) -> Cells:
+    """Shares as half-blocks, in as many colours as leave at most `most` runs of equal cells; at least three."""
     for levels in (LEVELS, *_COARSER):
-        coarse = _in_steps(share, levels)
-        if _runs(coarse) <= most:
+        steps = 0.5 + np.round((share - 0.5) * (levels - 1)) / (levels - 1)  # the centre is one of them
+        pixels = map_colors(steps.repeat(zoom, axis=0).repeat(zoom, axis=1), diverging=diverging)
+        picture = merge_runs(half_blocks(pixels))
+        if _runs(picture) <= most:
             break
-    return coarse
+    return picture
 
 
-def _in_steps(share: Matrix, levels: int) -> Matrix:
-    """Shares rounded to `levels` steps, the centre being one."""
-    return np.asarray(0.5 + np.round((share - 0.5) * (levels - 1)) / (levels - 1))
-
-
-def _runs(share: Matrix) -> int:
-    """Runs of equal cells, two rows of pixels a cell."""
-    changes = (share[:, 1:] != share[:, :-1]) & ~(np.isnan(share[:, 1:]) & np.isnan(share[:, :-1]))
-    if len(changes) % 2:
-        changes = np.vstack([changes, changes[-1:]])
-    return int((changes[0::2] | changes[1::2]).sum()) + len(changes) // 2
+def _runs(cells: Cells) -> int:
+    """Runs of equal colours."""
+    changes = (cells.fg[:, 1:] != cells.fg[:, :-1]) | (cells.bg[:, 1:] != cells.bg[:, :-1])
+    return cells.height + int(changes.sum())
 
 
 def locate_matrix(panel: Panel, width: int, height: int, row: int, column: int) -> Spot | None:

@@ -8,10 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from textual.app import App, ComposeResult
+from textual.geometry import Offset
 from textual.pilot import Pilot
+from textual.widget import Widget
 
 from sslterm.render.cursor import Spot
+from sslterm.tui.graphics import HALF, Graphics
 from sslterm.tui.widgets import panel_tile
 from sslterm.tui.widgets.panel_tile import PanelTile
 from tests.tui.drive import until
@@ -21,9 +25,9 @@ from tests.tui.recorded import correlation, digits
 class OneTile(App[None]):
     CSS = "PanelTile { width: 60; height: 20; }"
 
-    def __init__(self) -> None:
+    def __init__(self, graphics: Graphics = HALF) -> None:
         super().__init__(ansi_color=True)
-        self.tile = PanelTile("panel:cross-correlation")
+        self.tile = PanelTile("panel:cross-correlation", graphics=graphics)
 
     def compose(self) -> ComposeResult:
         yield self.tile
@@ -32,9 +36,9 @@ class OneTile(App[None]):
 Script = Callable[[PanelTile, Pilot[None]], Awaitable[None]]
 
 
-def play(script: Script, size: tuple[int, int] = (80, 24)) -> None:
+def play(script: Script, size: tuple[int, int] = (80, 24), graphics: Graphics = HALF) -> None:
     async def run() -> None:
-        app = OneTile()
+        app = OneTile(graphics)
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
             await script(app.tile, pilot)
@@ -178,3 +182,41 @@ def test_without_colour_at_any_size(monkeypatch: pytest.MonkeyPatch, size: tuple
             assert (tile.shown.fg == -1).all()
 
     play(script, size)
+
+
+class Pictures(Graphics):
+    """A terminal with pixels of its own, which shows nothing of them."""
+
+    def widget(self, picture: Image.Image) -> Widget:
+        return Widget(name=f"{picture.width}x{picture.height}")
+
+
+def test_pictures_in_the_terminal_s_pixels_stay_until_something_else_is_to_be_seen() -> None:
+    async def script(tile: PanelTile, pilot: Pilot[None]) -> None:
+        async def pictures() -> list[Widget]:
+            await pilot.pause()
+            return list(tile.children)
+
+        tile.show(digits(16), place="panels/a.png")
+        (first,) = await pictures()
+        assert first.region.offset == tile.region.offset + Offset(0, 1)
+        assert first.name == f"{10 * first.region.width}x{20 * first.region.height}"
+        tile.select(True)
+        await pilot.hover(PanelTile, offset=(1, 2))  # it stands above the tile, and hands on the mouse
+        assert await pictures() == [first]
+        assert tile.cursor == Spot(0, 0)
+        tile.move_cursor(1, 0)
+        assert await pictures() == []  # the mark is to be seen
+        tile.zoomed = True
+        (close,) = await pictures()
+        tile.select(False)
+        assert await pictures() == [close]
+        tile.zoomed = False
+        tile.clear_cursor()
+        tile.show(replace(digits(16), array=1 - digits(16).array))
+        (other,) = await pictures()
+        assert other not in (first, close)
+        tile.show(None, trouble="it is damaged")
+        assert await pictures() == []
+
+    play(script, graphics=Pictures("kitty"))

@@ -176,7 +176,8 @@ class PanelTile(Tile):
         if self._now.panel is None or self._zoomed:
             return
         panel = self._compared(self._now.panel)
-        found = read_panel(panel, *self.size, int(event.y), int(event.x), place=self._now.place)
+        column, row = event.screen_offset - self.content_region.offset  # the event may be the picture's
+        found = read_panel(panel, *self.size, row, column, place=self._now.place)
         if found is not None:
             self._hovered = True
             self._point_at(found.spot)
@@ -218,11 +219,11 @@ class PanelTile(Tile):
             panel, width, height,
             color=self.in_color, when=when, place=self._now.place, selected=self.selected, cursor=cursor,
         )  # fmt: skip
-        self._show_pixels(panel, cursor, width, height, cells)
+        self._show_pixels(panel, cursor, width, height)
         return cells
 
     def _message(self, width: int, height: int) -> Cells:
-        self._show_pixels(None, None, width, height, None)
+        self._show_pixels(None, None, width, height)
         trouble = self._now.trouble
         cells = message_cells(trouble or "no panels yet", width, height, ERROR if trouble else MUTED)
         if height >= 3:
@@ -234,15 +235,16 @@ class PanelTile(Tile):
         self._pictured = None
         super().on_resize(event)
 
-    def _show_pixels(
-        self, panel: Panel | None, cursor: Spot | None, width: int, height: int, cells: Cells | None
-    ) -> None:
-        """Lay the picture in the terminal's own pixels over the half-blocks, unless the cursor is in them."""
+    def _show_pixels(self, panel: Panel | None, cursor: Spot | None, width: int, height: int) -> None:
+        """Lay the picture in the terminal's own pixels over the half-blocks, where that is not there yet.
+
+        A cursor that keys move is marked in the half-blocks, so that the picture goes; of the mouse everybody
+        sees where it is.
+        """
         if self.graphics.protocol == "half" or not self.in_color:
             return
-        wanted = (
-            None if panel is None or cursor is not None else (id(panel.array), width, height, self.zoomed)
-        )
+        marked = cursor is not None and not self._hovered
+        wanted = None if panel is None or marked else self._identity(panel, width, height)
         if wanted == self._pictured:
             return
         self._pictured = wanted
@@ -261,3 +263,9 @@ class PanelTile(Tile):
         shown.styles.offset = (0, top)
         self._picture = shown
         self.mount(shown)
+
+    def _identity(self, panel: Panel, width: int, height: int) -> tuple[object, ...]:
+        """What the picture of a panel depends on: equal where it would be the same picture."""
+        enlarged = self._zoomed and panel.kind == "images"
+        compared = self._now.panel is not None and panel.array is not self._now.panel.array
+        return (self._now, self.cursor if enlarged else None, enlarged, compared, width, height)
