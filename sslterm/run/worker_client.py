@@ -110,6 +110,11 @@ class Worker:
                 on_progress(message["progress"])
         raise self._died()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there to be asked."""
+        return self._process.poll() is None
+
     def terminate(self) -> None:
         """End the process at once, whatever it is doing; may be called from another thread."""
         self._process.terminate()
