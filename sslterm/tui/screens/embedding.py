@@ -100,7 +100,7 @@ class EmbeddingScreen(ExplorerScreen):
             self._show_map(result)
             self.ask_image()
         elif key == "save":
-            self.say(f"saved {result['path']} and .npz")
+            self.say_saved(str(result["path"]), ".npz")
         elif key == "image":
             self._show_image(answer.question.about, result)
 

@@ -11,6 +11,7 @@ from textual.screen import Screen
 
 from sslterm.catalog import Capability
 from sslterm.errors import SsltermError
+from sslterm.render.cells import text_width
 from sslterm.render.palette import ACCENT, ERROR, MUTED
 from sslterm.render.quantity import amount
 from sslterm.run.checkpoints import checkpoint_counts
@@ -233,6 +234,13 @@ class ExplorerScreen(Screen[None]):
     def say(self, text: str) -> None:
         """Say something in place of the keys, until the next one."""
         self.key_bar.say(text)
+
+    def say_saved(self, path: str, also: str) -> None:
+        """Say where something was saved; a long path is cut at its beginning, which a person knows."""
+        room = self.size.width - len(f"saved  and {also}")
+        if text_width(path) > room:
+            path = "…" + path[max(len(path) - room + 1, 0) :]
+        self.say(f"saved {path} and {also}")
 
     def hush(self) -> None:
         if self.key_bar.notice:

@@ -116,7 +116,7 @@ class LatentScreen(ExplorerScreen):
                 self.pins.path = Path(about, str(result["kind"]), z, images, words)
                 self.show_strips()
                 if saved:
-                    self.say(f"saved {saved}, .gif and .npz")
+                    self.say_saved(saved, ".gif, .npz")
 
     def enter(self, space: Space, images: int) -> None:
         """Begin at the middle of a space, or stay where one was in it under another checkpoint."""
