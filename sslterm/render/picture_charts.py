@@ -43,13 +43,13 @@ def plot_picture(plot: Plot, width: int = _WIDTH, height: int = _HEIGHT) -> Imag
         write(picture, width / 2, height / 2, "no values", color=FAINT, anchor="mm")
         return picture
     area = Image.new("RGB", (width * _FINE, height * _FINE), PAPER)
-    _draw_grid(area, ranges)
+    draw_grid(area, ranges)
     for line in reversed(plot.lines):
         _draw_line(area, line, ranges)
     y_label = f"{plot.unit} (log)" if ranges.log_y else plot.unit
     area = area.resize((width, height), Image.Resampling.LANCZOS)
     entries = [(line.name, categorical_on_paper(line.hue)) for line in plot.lines if line.name]
-    return _with_legend(_with_axes(area, ranges, plot.x_label, y_label), entries)
+    return _with_legend(with_axes(area, ranges, plot.x_label, y_label), entries)
 
 
 def _ticks(ranges: Ranges) -> tuple[list[tuple[float, str]], list[tuple[float, str]]]:
@@ -67,7 +67,7 @@ def _ticks(ranges: Ranges) -> tuple[list[tuple[float, str]], list[tuple[float, s
     return list(zip(x_places, names[0], strict=True)), list(zip(y_places, names[1], strict=True))
 
 
-def _draw_grid(area: Image.Image, ranges: Ranges) -> None:
+def draw_grid(area: Image.Image, ranges: Ranges) -> None:
     draw = ImageDraw.Draw(area)
     for place, _ in _ticks(ranges)[1]:
         y = place * (area.height - 1)
@@ -100,7 +100,7 @@ def _draw_line(area: Image.Image, line: Line, ranges: Ranges) -> None:
                 draw.circle(point, 3 * _FINE, fill=color)
 
 
-def _with_axes(area: Image.Image, ranges: Ranges, x_label: str, y_label: str) -> Image.Image:
+def with_axes(area: Image.Image, ranges: Ranges, x_label: str, y_label: str) -> Image.Image:
     """`area` with ticks, their names and labels at the left and below."""
     x_ticks, y_ticks = _ticks(ranges)
     label = line_height(TEXT_SIZE) + 4
@@ -171,7 +171,7 @@ def scatter_picture(panel: Panel) -> tuple[Image.Image, str]:
         draw.circle((x, y), radius, fill=rgb(categorical_on_paper(kind)), outline=PAPER, width=_FINE)
     area = area.resize((side // _FINE, side // _FINE), Image.Resampling.LANCZOS)
     ranges = Ranges((x_low, x_high), (y_low, y_high), log_y=False)
-    picture = _with_axes(area, ranges, panel.x_label, panel.y_label)
+    picture = with_axes(area, ranges, panel.x_label, panel.y_label)
     entries = [(name, categorical_on_paper(k)) for k, name in class_names(panel, classes).items()]
     return _with_legend(picture, entries), f"{len(points):,} points"
 
@@ -226,4 +226,4 @@ def _standing(panel: Panel) -> Image.Image:
             box = (place * each, min(y, zero), (place + 1) * each - (2 if each > 3 else 1), max(y, zero))
             draw.rectangle(box, fill=color)
     ranges = Ranges((0.0, float(len(panel.array))), (low, high), log_y=False)
-    return _with_axes(area, ranges, panel.x_label, panel.y_label)
+    return with_axes(area, ranges, panel.x_label, panel.y_label)
