@@ -22,6 +22,7 @@ _NOTHING: Final = 1e-18
 """A weight that no longer changes a sum of double precision."""
 _X_LABELS: Final[Mapping[Axis, str]] = {"step": "step", "images": "images", "seconds": "s"}
 _BASELINE: Final = "_pixels"
+_SIGNS: Final = ("━", "╍", "┅", "┄")
 _BETWEEN_LETTERS: Final = 24
 """Columns from one letter on a line to the next, where there is no colour."""
 
@@ -145,3 +146,8 @@ def _places(line: Line, ranges: Ranges, edges: NDArray[np.float64], rows: int) -
     down = np.clip((top - (low[dots] + high[dots]) / 2) / (top - bottom), 0, 1) * (4 * rows - 1)
     found = dict(zip((dots // 2).tolist(), (np.rint(down) // 4).astype(int).tolist(), strict=True))
     return [(row, column) for column, row in found.items()]
+
+
+def line_sign(place: int, *, color: bool) -> str:
+    """How the line of a run looks, in one cell."""
+    return _SIGNS[0] if color else _SIGNS[place % len(_SIGNS)]

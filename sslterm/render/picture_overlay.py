@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -31,11 +31,11 @@ _DASHES: Final[Sequence[tuple[int, ...]]] = ((), (14, 6), (4, 5), (16, 5, 4, 5))
 _LONGEST_NAME: Final = 280
 
 
-def overlay_picture(plot: Plot, names: Sequence[str]) -> Image.Image:
+def overlay_picture(plot: Plot, names: Mapping[str, str]) -> Image.Image:
     """An overlay as a picture.
 
     Args:
-        names: of the runs, in the order of the plot's lines.
+        names: of the runs, by the names of the plot's lines, which are letters.
     """
     ranges = ranges_of(plot)
     if ranges is None:
@@ -141,9 +141,9 @@ def _draw_tag(picture: Image.Image, left: float, middle: float, line: Line) -> N
     )
 
 
-def _legend(lines: Sequence[Line], names: Sequence[str], width: int) -> Image.Image:
+def _legend(lines: Sequence[Line], names: Mapping[str, str], width: int) -> Image.Image:
     """Tag, line style and name of every run, in as many rows as needed."""
-    texts = [shortened(name, _LONGEST_NAME, SMALL_SIZE) for name in names]
+    texts = [shortened(names.get(line.name, ""), _LONGEST_NAME, SMALL_SIZE) for line in lines]
     step = line_height(SMALL_SIZE) + 6
     wide = max((text_size(text, SMALL_SIZE)[0] for text in texts), default=0) + _TAG + 8 + 44 + 28
     columns = max(width // wide, 1)
