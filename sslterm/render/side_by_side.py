@@ -60,7 +60,7 @@ class Shot:
     name: str
     when: str = ""
     panel: Panel | None = None
-    trouble: str = "-"
+    trouble: str = "no such panel"
 
 
 def seeds_note(shots: Sequence[Shot]) -> str:
