@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from sslterm.cli.compare_output import print_comparison, to_json
 from sslterm.cli.compare_panels import draw_samples, panel_shots, write_shots
 from sslterm.cli.complete import complete_run
 from sslterm.cli.options import Root
-from sslterm.cli.output import color_depth, note, print_json, print_table
+from sslterm.cli.output import note, print_json
 from sslterm.errors import DataError, SsltermError, UsageError, did_you_mean
 from sslterm.render.charts import Axis, what_of
-from sslterm.render.comparison import Table, csv_text, headlines_of, markdown, on_same_data, short_keys, table_of
-from sslterm.render.comparison_cells import HEAD_ROWS, TableView, draw_table, table_width
+from sslterm.render.comparison import (
+    csv_text,
+    headlines_of,
+    markdown,
+    table_of,
+)
 from sslterm.render.curve import Plot
-from sslterm.render.overlay import OverlayRun, draw_overlay, letter, overlay_plot
-from sslterm.render.side_by_side import Shot, draw_side_by_side
-from sslterm.run.comparison import Side, better, differences, main_headline, order, side_of
+from sslterm.render.overlay import OverlayRun, letter, overlay_plot
+from sslterm.render.side_by_side import Shot
+from sslterm.run.comparison import Side, better, main_headline, order, side_of
 from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory, find_run, runs_root
 from sslterm.run.reader import RunReader
-
-PLOT_ROWS, PANEL_ROWS = 14, 20
-"""Heights in the terminal."""
-WIDTH_OFF_TERMINAL = 160
 
 JSON_HELP = (
     "{metrics: [name], better: {name: higher|lower|''}, same_data, common: {method, preset}, "
@@ -42,7 +41,9 @@ def complete_metric(ctx: typer.Context, incomplete: str) -> list[str]:
     """The metrics of the runs that stand before on the command line."""
     root = ctx.params.get("runs")
     try:
-        found = [find_run(name, runs_root(Path(root) if root else None)) for name in ctx.params.get("names") or []]
+        found = [
+            find_run(name, runs_root(Path(root) if root else None)) for name in ctx.params.get("names") or []
+        ]
         names = {name for reader in _read(found) for name in reader.metrics.series}
     except (SsltermError, OSError):
         return []
@@ -59,12 +60,18 @@ def compare(
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            "--metric", "-m", metavar="NAME", autocompletion=complete_metric,
+            "--metric",
+            "-m",
+            metavar="NAME",
+            autocompletion=complete_metric,
             help="As `test/knn`, or `knn`; several times for several; else what the methods are judged by.",
         ),
-    ] = None,  # fmt: skip
+    ] = None,
     sort: Annotated[
-        str, typer.Option(metavar="BY", help="A metric (best first), `name`, `time`, or `given`; else the first metric.")
+        str,
+        typer.Option(
+            metavar="BY", help="A metric (best first), `name`, `time` or `given`; else the first metric."
+        ),
     ] = "",
     x: Annotated[Axis, typer.Option("--x", help="What the overlay is drawn over.")] = "images",
     log: Annotated[bool, typer.Option("--log", help="A logarithmic y axis.")] = False,
@@ -79,7 +86,9 @@ def compare(
     ] = None,
     at: Annotated[
         int | None,
-        typer.Option(min=0, metavar="IMAGES", help="The panel as it was then, or just before; else the newest."),
+        typer.Option(
+            min=0, metavar="IMAGES", help="The panel as it was then, or just before; else the newest."
+        ),
     ] = None,
     samples: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Draw samples of every run now, side by side.")
@@ -88,7 +97,9 @@ def compare(
     device: Annotated[str, typer.Option(help="For --samples: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE.png", help="Write what --panel or --samples shows as one PNG."),
+        typer.Option(
+            "--out", "-o", metavar="FILE.png", help="Write what --panel or --samples shows as one PNG."
+        ),
     ] = None,
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV, with all digits.")
@@ -114,12 +125,16 @@ def compare(
     root = runs_root(runs)
     readers = _read([find_run(name, root) for name in names])
     metrics = _metrics(readers, metric or [])
-    sides = _sorted([side_of(reader, place, metrics) for place, reader in enumerate(readers)], readers, metrics, sort)
+    sides = _sorted(
+        [side_of(reader, place, metrics) for place, reader in enumerate(readers)], readers, metrics, sort
+    )
     overlays = _overlay(readers, metrics[0], axis=x, log_y=log, smoothing=smooth) if metrics else None
     shots = panel_shots(readers, panel, at) if panel is not None else []
     if samples is not None:
         shots = draw_samples([reader.run for reader in readers], samples, seed=seed, device=device)
-    files = _write(sides, metrics, overlays, plot=plot, csv=csv, shots=shots, out=out, panel=panel or "samples")
+    files = _write(
+        sides, metrics, overlays, plot=plot, csv=csv, shots=shots, out=out, panel=panel or "samples"
+    )
     if as_json:
         print_json(to_json(sides, metrics) | {"files": files})
         return
@@ -127,7 +142,7 @@ def compare(
     if as_markdown:
         sys.stdout.write(markdown(table))
     else:
-        _print(table, overlays, shots, title=panel or "samples")
+        print_comparison(table, overlays, shots, title=panel or "samples")
     for path in files:
         note(f"wrote {path}")
 
@@ -171,9 +186,7 @@ def _metrics(readers: Sequence[RunReader], wanted: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def _sorted(
-    sides: list[Side], readers: Sequence[RunReader], metrics: Sequence[str], by: str
-) -> list[Side]:
+def _sorted(sides: list[Side], readers: Sequence[RunReader], metrics: Sequence[str], by: str) -> list[Side]:
     """The best first, by the metric `by` or the first one; or by name or time, or as they were given."""
     if by == "given":
         return sides
@@ -193,41 +206,12 @@ def _sorted(
     return [sides[index] for index in order([side.last(metric) for side in sides_by], better(metric))]
 
 
-def _overlay(
-    readers: Sequence[RunReader], metric: str, *, axis: Axis, log_y: bool, smoothing: float
-) -> Plot:
+def _overlay(readers: Sequence[RunReader], metric: str, *, axis: Axis, log_y: bool, smoothing: float) -> Plot:
     runs = [
         OverlayRun(place=place, name=reader.run.name, series=reader.metrics.series.get(metric))
         for place, reader in enumerate(readers)
     ]
     return overlay_plot(metric, runs, axis=axis, log_y=log_y, smoothing=smoothing)
-
-
-def to_json(sides: Sequence[Side], metrics: Sequence[str]) -> dict[str, Any]:
-    """A comparison as `compare --json` gives it, but for the files."""
-    common = {
-        what: values.pop() if len(values := {getattr(side, what) for side in sides}) == 1 else None
-        for what in ("method", "preset")
-    }
-    return {
-        "metrics": list(metrics),
-        "better": {metric: better(metric) for metric in metrics},
-        "same_data": on_same_data(sides),
-        "common": common,
-        "runs": [
-            {
-                "name": side.name, "letter": letter(side.place), "path": side.path, "method": side.method,
-                "preset": side.preset, "state": side.state, "step": side.step, "images": side.images,
-                "seconds": side.seconds,
-                "metrics": {
-                    name: {"last": result.last, "best": result.best, "best_images": result.best_images}
-                    for name, result in side.results.items()
-                },
-            }
-            for side in sides
-        ],
-        "config": differences([side.config for side in sides]),
-    }  # fmt: skip
 
 
 def _write(
@@ -267,44 +251,3 @@ def write_overlay(overlay: Plot, sides: Sequence[Side], path: Path) -> None:
     from sslterm.render.png import save_picture
 
     save_picture(overlay_picture(overlay, {letter(side.place): side.name for side in sides}), path)
-
-
-# -- on stdout
-
-
-def _print(table: Table, overlay: Plot | None, shots: Sequence[Shot], *, title: str) -> None:
-    """Overlay (on a terminal), table and panels (on a terminal)."""
-    depth, tty = color_depth(), sys.stdout.isatty()
-    columns = shutil.get_terminal_size().columns if tty else WIDTH_OFF_TERMINAL
-    color = depth != "none"
-    if tty and overlay is not None:
-        typer.echo(draw_overlay(overlay, columns, PLOT_ROWS, color=color).ansi(depth) + "\n", color=True)
-    beside = table_width(table) <= columns
-    for part in [table] if beside else _blocks(replace(table, settings=()), columns):
-        rows = len(table.sides) + HEAD_ROWS
-        width = max(table_width(part), len(part.common))
-        cells = draw_table(part, min(width, columns), rows, color=color, view=TableView())
-        typer.echo(cells.ansi(depth), color=True)
-    if table.settings and not beside:
-        typer.echo("")
-        letters = [f"{letter(side.place)} {side.name}" for side in table.sides]
-        keys = short_keys([column.name for column in table.settings])
-        rows_of = [(key, *column.cells) for key, column in zip(keys, table.settings, strict=True)]
-        print_table(("", *letters), rows_of)
-    if tty and shots:
-        cells = draw_side_by_side(
-            shots, columns, PANEL_ROWS, color=color, title=title, selected=False, marked=None
-        )
-        typer.echo("\n" + cells.ansi(depth), color=True)
-
-
-def _blocks(table: Table, width: int) -> list[Table]:
-    """The table in parts that fit into `width` cells, each with some of the columns."""
-    blocks = [replace(table, results=())]
-    for column in table.results:
-        wider = replace(blocks[-1], results=(*blocks[-1].results, column))
-        if blocks[-1].results and table_width(wider) > width:
-            wider = replace(table, common=" ", results=(column,))
-            blocks.append(wider)
-        blocks[-1] = wider
-    return blocks

@@ -9,9 +9,7 @@ from sslterm.cli.output import note
 from sslterm.cli.preview import Preview
 from sslterm.errors import DataError, SsltermError, UsageError, did_you_mean
 from sslterm.render.comparison import panels_worth_seeing
-from sslterm.render.quantity import amount
-from sslterm.render.side_by_side import Shot, side_by_side_picture
-from sslterm.run.comparison import drawn_by
+from sslterm.render.side_by_side import Shot, shot_of
 from sslterm.run.layout import RunDirectory
 from sslterm.run.panels import load_panel
 from sslterm.run.reader import RunReader
@@ -34,29 +32,14 @@ def panel_shots(readers: Sequence[RunReader], panel: str, at: int | None) -> lis
     return shots
 
 
-def shot_of(reader: RunReader, place: int, panel: str, at: int | None) -> Shot:
-    """One run's drawing of a panel at or before `at` images, or why there is none."""
-    name = reader.run.name
-    if panel not in reader.panels:
-        return Shot(place=place, name=name)
-    images = drawn_by(reader, panel, at)
-    if images is None:
-        return Shot(place=place, name=name, trouble="not drawn yet")
-    try:
-        return Shot(
-            place=place, name=name, when=f"at {amount(images)} images", panel=reader.panel(panel, images)
-        )
-    except DataError as error:
-        return Shot(place=place, name=name, trouble=error.message)
-
-
 def draw_samples(runs: Sequence[RunDirectory], n: int, *, seed: int, device: str) -> list[Shot]:
     """`n` samples of every run with the same seed; who cannot sample is told and left blank.
 
     Raises:
         SsltermError: no run can.
     """
-    shots, troubles = [], []
+    shots: list[Shot] = []
+    troubles: list[SsltermError] = []
     with Preview() as preview:
         for place, run in enumerate(runs):
             try:
@@ -70,8 +53,8 @@ def draw_samples(runs: Sequence[RunDirectory], n: int, *, seed: int, device: str
                 shots.append(Shot(place=place, name=run.name, when=f"{n} samples", panel=panel))
     if len(troubles) == len(runs):
         raise troubles[0]
-    for error in troubles:
-        note(f"left out: {error.message}")
+    for trouble in troubles:
+        note(f"left out: {trouble.message}")
     return shots
 
 
@@ -81,6 +64,7 @@ def write_shots(shots: Sequence[Shot], title: str, path: Path) -> None:
     Raises:
         OSError: the disk is full or read-only.
     """
+    from sslterm.render.picture_side_by_side import side_by_side_picture
     from sslterm.render.png import save_picture
 
     save_picture(side_by_side_picture(shots, title), path)

@@ -206,7 +206,15 @@ def csv_text(sides: Sequence[Side], metrics: Sequence[str]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*header, *found])
     for row, side in enumerate(sides):
-        cells: list[Any] = [side.name, side.method, side.preset, side.state, side.step, side.images, side.seconds]
+        cells: list[Any] = [
+            side.name,
+            side.method,
+            side.preset,
+            side.state,
+            side.step,
+            side.images,
+            side.seconds,
+        ]
         for metric in metrics:
             result = side.results.get(metric)
             cells.append(result.last if result else None)

@@ -72,7 +72,9 @@ def draw_table(table: Table, width: int, height: int, *, color: bool, view: Tabl
     rows = range(top, min(top + max(height - HEAD_ROWS, 0), len(table.sides)))
     name_width = _fixed_width(table, width) - _SIGN_WIDTH
     for line, row in enumerate(rows, HEAD_ROWS):
-        _draw_name(cells, line, table.sides[row], name_width, view=view, marked=row == view.marked, color=color)
+        _draw_name(
+            cells, line, table.sides[row], name_width, view=view, marked=row == view.marked, color=color
+        )
     left = _SIGN_WIDTH + name_width + _GAP
     _draw_columns(cells, _named(table), rows, left, view.first)
     return cells if color else cells.uncolored()
@@ -86,7 +88,9 @@ def _draw_name(
     sign = HIDDEN if hidden else line_sign(side.place, color=color)
     if marked:
         cells.put("▸", line, 0, ACCENT)
-    cells.put(f"{sign}{sign} {letter(side.place)}" if not hidden else f" {sign} {letter(side.place)}", line, 1, tint)
+    cells.put(
+        f"{sign}{sign} {letter(side.place)}" if not hidden else f" {sign} {letter(side.place)}", line, 1, tint
+    )
     cells.put(fit(side.name, width), line, _SIGN_WIDTH, MUTED if hidden else ACCENT if marked else GROUND)
 
 

@@ -44,7 +44,12 @@ class OverlayRun:
 
 
 def overlay_plot(
-    metric: str, runs: Sequence[OverlayRun], *, axis: Axis = "images", log_y: bool = False, smoothing: float = 0.0
+    metric: str,
+    runs: Sequence[OverlayRun],
+    *,
+    axis: Axis = "images",
+    log_y: bool = False,
+    smoothing: float = 0.0,
 ) -> Plot:
     """The plot of one metric of several runs; lines are named by their letters, and the first is on top.
 

@@ -41,7 +41,9 @@ def overlay_picture(plot: Plot, names: Mapping[str, str]) -> Image.Image:
     if ranges is None:
         return framed(nothing_picture(), plot.title)
     reach = ranges.x[1] - ranges.x[0]
-    wider = Ranges((ranges.x[0], ranges.x[1] + reach * (_TAG + 6) / (_WIDTH - _TAG - 6)), ranges.y, ranges.log_y)
+    wider = Ranges(
+        (ranges.x[0], ranges.x[1] + reach * (_TAG + 6) / (_WIDTH - _TAG - 6)), ranges.y, ranges.log_y
+    )
     area = Image.new("RGB", (_WIDTH * _FINE, _HEIGHT * _FINE), PAPER)
     draw_grid(area, wider)
     ends = []
