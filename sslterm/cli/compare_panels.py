@@ -39,7 +39,7 @@ def draw_samples(runs: Sequence[RunDirectory], n: int, *, seed: int, device: str
         SsltermError: no run can.
     """
     shots: list[Shot] = []
-    troubles: list[SsltermError] = []
+    troubles: dict[str, SsltermError] = {}
     with Preview() as preview:
         for place, run in enumerate(runs):
             try:
@@ -47,14 +47,14 @@ def draw_samples(runs: Sequence[RunDirectory], n: int, *, seed: int, device: str
                     answer = worker.ask("sample", preview.progress, n=n, seed=seed)
                 panel = load_panel(Path(answer["path"]).with_suffix(".npz"))
             except SsltermError as error:
-                troubles.append(error)
+                troubles[run.name] = error
                 shots.append(Shot(place=place, name=run.name, trouble="no samples"))
             else:
                 shots.append(Shot(place=place, name=run.name, when=f"{n} samples", panel=panel))
     if len(troubles) == len(runs):
-        raise troubles[0]
-    for trouble in troubles:
-        note(f"left out: {trouble.message}")
+        raise next(iter(troubles.values()))
+    for name, trouble in troubles.items():
+        note(f"{name} is left out: {trouble.message}")
     return shots
 
 

@@ -68,10 +68,10 @@ def headlines_of(readers: Iterable[RunReader]) -> list[str]:
 
 
 def panels_worth_seeing(readers: Sequence[RunReader]) -> list[str]:
-    """Names of panels: those that most runs have, among them those that their methods open on, then the others."""
+    """Names of panels: those that most runs have, among them samples, what their methods open on, the others."""
     methods = (about_run(reader.config, "method") for reader in readers)
     first = [name for method in methods if method in CATALOG for name in CATALOG[method].opens_on]
-    return shared_panels(readers, first)
+    return shared_panels(readers, ["samples", *first])
 
 
 def table_of(sides: Sequence[Side], metrics: Sequence[str]) -> Table:

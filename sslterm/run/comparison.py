@@ -190,7 +190,7 @@ def shared_panels(readers: Sequence[RunReader], first: Sequence[str] = ()) -> li
     for reader in readers:
         for name, history in reader.panels.items():
             counts[name] = counts.get(name, 0) + bool(history)
-    preferred = {name: place for place, name in enumerate(first)}
+    preferred = {name: place for place, name in enumerate(dict.fromkeys(first))}
 
     def rank(name: str) -> tuple[int, int, str]:
         return -counts[name], preferred.get(name, len(preferred)), name
