@@ -131,6 +131,6 @@ def _width(column: Column) -> int:
 
 
 def _fixed_width(table: Table, width: int) -> int:
-    """Cells for sign and name: the longest name, and not more than a third of the whole."""
+    """Cells for sign and name: the longest name, and not more than half of the whole."""
     longest = max((text_width(side.name) for side in table.sides), default=0)
-    return _SIGN_WIDTH + min(longest, _WIDEST_NAME, max(width // 3 - _SIGN_WIDTH + 4, 8))
+    return _SIGN_WIDTH + min(longest, _WIDEST_NAME, max(width // 2 - _SIGN_WIDTH, 8))

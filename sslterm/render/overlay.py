@@ -18,6 +18,7 @@ from sslterm.render.palette import GROUND, categorical
 SMOOTHINGS: Final = (0.0, 0.6, 0.9, 0.97)
 """Weights of the past in a moving average, 0 for none."""
 
+_FEWEST_TO_SMOOTH: Final = 30
 _NOTHING: Final = 1e-18
 """A weight that no longer changes a sum of double precision."""
 _X_LABELS: Final[Mapping[Axis, str]] = {"step": "step", "images": "images", "seconds": "s"}
@@ -54,16 +55,19 @@ def overlay_plot(
     """The plot of one metric of several runs; lines are named by their letters, and the first is on top.
 
     Args:
-        smoothing: weight of the past in a moving average, in [0, 1).
+        smoothing: weight of the past in a moving average, in [0, 1); lines of few points stay as they are,
+            for an average would say what none of them does.
     """
-    lines = []
+    lines, smooth = [], False
     for run in runs:
         if run.series is None or not len(run.series.value):
             continue
-        value = smoothed(run.series.value, smoothing) if smoothing else run.series.value
+        value = run.series.value
+        if smoothing and len(value) >= _FEWEST_TO_SMOOTH:
+            value, smooth = smoothed(value, smoothing), True
         x = getattr(run.series, axis)
         lines.append(Line(name=letter(run.place), x=x, y=value, hue=run.place))
-    notes = (name_of(metric), f"EMA {smoothing:g}" if smoothing else "")
+    notes = (name_of(metric), f"EMA {smoothing:g}" if smooth else "")
     title = " · ".join(note for note in notes if note)
     label = _X_LABELS[axis]
     return Plot(title=title, lines=tuple(lines), unit=unit_of(metric), x_label=label, log_y=log_y)
