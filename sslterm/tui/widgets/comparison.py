@@ -48,7 +48,7 @@ class Part(Tile):
         return None
 
     def on_click(self, event: Click) -> None:
-        super().on_click(event)
+        """Say which run it was; that the part was chosen, the tile says (Textual calls both)."""
         run = self.run_at(event.x, event.y)
         if run is not None:
             self.post_message(self.Marked(run))
