@@ -53,6 +53,7 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "monitor": Command("sslterm.cli.monitor:monitor", "Watch runs live; control them."),
         "runs": Command("sslterm.cli.runs:app", "List, show, compare, remove and pack runs."),
         "plot": Command("sslterm.cli.plot:plot", "Draw the curves of a run."),
+        "compare": Command("sslterm.cli.compare:compare", "Lay runs side by side."),
     },
     "Use": {
         "sample": Command("sslterm.cli.use:sample", "Draw samples."),

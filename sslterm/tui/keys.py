@@ -259,3 +259,30 @@ EMBEDDING_KEYS = (
     Key("w", "save", "w", "save", "Write the map as PNG and .npz to RUN/outputs; says where."),
     *_LEAVE_EXPLORER,
 )
+
+COMPARE_KEYS = (
+    Key("tab", "part(1)", "tab", "part", "Go on to the next part: overlay, table, panels."),
+    Key("shift+tab", "part(-1)", "shift-tab", "", "Go to the part before."),
+    Key("m", "metric(1)", "m", "metric", "The next metric; M, and up and down on the overlay, go both ways."),
+    Key("M", "metric(-1)", "M", "", ""),
+    Key(
+        "left", "across(-1)", "←→", "history", "Scrub all panels together; on the table, scroll its columns."
+    ),
+    Key("right", "across(1)", "→", "", ""),
+    Key("right_square_bracket", "panel(1)", "[ ]", "panel", "Another panel; those that all runs have first."),
+    Key("left_square_bracket", "panel(-1)", "[", "", ""),
+    Key("down", "down(1)", "↑↓", "", "Mark another run (▸); on the overlay, another metric."),
+    Key("up", "down(-1)", "↑", "", ""),
+    Key("space", "hide", "space", "hide", "Take the marked run out of the overlay, or put it back."),
+    Key("x", "axis", "x", "x axis", "Draw the overlay over images, seconds of training or steps."),
+    Key("y", "log", "y", "log y", "Logarithmic y axis, on or off."),
+    Key("e", "smooth", "e", "smooth", "Smooth the curves: not, a little, more."),
+    Key("enter", "enlarge", "enter", "enlarge", "Give the part all the room, or put it back."),
+    Key("home", "newest(False)", "home end", "", "The first drawings of all panels, or the newest."),
+    Key("end", "newest(True)", "end", "", ""),
+    Key("w", "write", "w", "write", "Write overlay and panels as PNG, the table as CSV and Markdown."),
+    Key("ctrl+l", "repaint", "ctrl-l", "", "Draw the whole screen anew."),
+    Key("escape", "back", "esc", "", "Put back what is enlarged, or leave."),
+    Key("q,ctrl+c,ctrl+q", "leave", "q", "leave", "Leave; nothing is stopped by it."),
+    Key("question_mark", "help", "?", "keys", "Show this list."),
+)
