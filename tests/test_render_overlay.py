@@ -18,7 +18,6 @@ from sslterm.render.overlay import (
     metrics_worth_seeing,
     name_of,
     overlay_plot,
-    smoothed,
 )
 from sslterm.render.palette import GOOD, categorical, categorical_on_paper, rgb
 from sslterm.render.picture_overlay import dashed, overlay_picture
@@ -77,33 +76,6 @@ def test_metrics_to_choose_from_begin_with_the_headlines() -> None:
     found = metrics_worth_seeing([one, two], ["test/mse", "test/none"])  # type: ignore[list-item]
     assert found == ["test/mse", "main/loss", "test/knn", "main/lr"]
     assert metrics_worth_seeing([], ["test/mse"]) == []
-
-
-def test_smoothing_is_the_debiased_moving_average() -> None:
-    y = np.array([4.0, np.nan, 2.0, 8.0, np.inf])
-    expected, total, weight = [], 0.0, 0.0
-    for value in y:
-        if np.isfinite(value):
-            total, weight = 0.9 * total + 0.1 * value, 0.9 * weight + 0.1
-        expected.append(total / weight if np.isfinite(value) else np.nan)
-    np.testing.assert_allclose(smoothed(y, 0.9), expected, rtol=1e-12)
-    long = np.random.default_rng(0).normal(size=5000)
-    slow, total, weight = [], 0.0, 0.0
-    for value in long:
-        total, weight = 0.97 * total + 0.03 * value, 0.97 * weight + 0.03
-        slow.append(total / weight)
-    np.testing.assert_allclose(smoothed(long, 0.97), slow, atol=1e-12)
-    assert len(smoothed(np.array([]), 0.5)) == 0
-
-
-def test_lines_of_few_points_are_not_smoothed() -> None:
-    few, many = falling(0, 5), falling(1, 200)
-    plot = overlay_plot("main/loss", [few, many], smoothing=0.9)
-    assert few.series is not None
-    np.testing.assert_array_equal(plot.lines[0].y, few.series.value)
-    assert plot.lines[1].y[-1] > 20.0 / 200
-    assert plot.title == "loss (train) · EMA 0.9"
-    assert overlay_plot("main/loss", [few], smoothing=0.9).title == "loss (train)"
 
 
 def test_letters_stand_at_the_ends_of_lines() -> None:

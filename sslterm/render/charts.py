@@ -44,6 +44,8 @@ _TITLES: Final[Mapping[str, str]] = {
 }
 _BASELINE: Final = "_pixels"
 """How metrics end that say what raw pixels reach."""
+FEWEST_TO_SMOOTH: Final = 30
+"""Of fewer points, an average would say what none of them does."""
 _LAST: Final = ("lr", "grad_norm", "images_per_second")
 """What says how it trains rather than what it learns."""
 _LESS_IS_BETTER: Final = ("neg_elbo", "nll", "bits_per_dim", "reconstruction", "mse", "error")
@@ -221,11 +223,11 @@ def line_of(
     smoother: Smoother,
     *,
     hue: int,
-    dashed: bool = False,
 ) -> Line:
     """The line of a metric through (x, y), each [N], as a view draws it."""
-    smooth = smoother.smooth(f"{metric} {name}", y, view.smoothing) if view.smoothing > 0 else None
-    return Line(name=name, x=x, y=y, hue=hue, smooth=smooth, best=best_of(metric), dashed=dashed)
+    wanted = view.smoothing > 0 and len(y) >= FEWEST_TO_SMOOTH
+    smooth = smoother.smooth(f"{metric} {name}", y, view.smoothing) if wanted else None
+    return Line(name=name, x=x, y=y, hue=hue, smooth=smooth, best=best_of(metric))
 
 
 def plot_of_lines(

@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslterm.render.cells import Cells
-from sslterm.render.charts import Series, axis_label, choose_charts, title_of, unit_of, where_of
+from sslterm.render.charts import (
+    FEWEST_TO_SMOOTH,
+    Series,
+    axis_label,
+    choose_charts,
+    title_of,
+    unit_of,
+    where_of,
+)
 from sslterm.render.curve import draw_plot, frame_of
 from sslterm.render.envelope import column_edges, envelope
 from sslterm.render.palette import GROUND, categorical
@@ -21,7 +29,6 @@ from sslterm.render.view import Axis
 SMOOTHINGS: Final = (0.0, 0.6, 0.9, 0.97)
 """Weights of the past in a moving average, 0 for none."""
 
-_FEWEST_TO_SMOOTH: Final = 30
 _BASELINE: Final = "_pixels"
 _SIGNS: Final = ("━", "╍", "┅", "┄")
 _BETWEEN_LETTERS: Final = 24
@@ -63,7 +70,7 @@ def overlay_plot(
         if run.series is None or not len(run.series.value):
             continue
         value = run.series.value
-        if smoothing and len(value) >= _FEWEST_TO_SMOOTH:
+        if smoothing and len(value) >= FEWEST_TO_SMOOTH:
             value, smooth = smoothed(value, smoothing), True
         x = getattr(run.series, axis)
         lines.append(Line(name=letter(run.place), x=x, y=value, hue=run.place, dashed=True))
