@@ -204,6 +204,21 @@ def test_on_different_data_no_value_is_the_best() -> None:
     assert not any(column.best for column in table.columns)
 
 
+def test_what_one_method_alone_has_is_left_out_unless_its_runs_differ_in_it() -> None:
+    gan = {"run.method": "dcgan", "method.leak": 0.2, "optim.main.lr": 0.5}
+    vae = {"run.method": "vae", "method.beta": 1.0, "optim.main.lr": 0.5}
+    sides = [
+        side(0, config=vae | {"method.width": 9}),
+        side(1, config=vae),
+        side(2, config=gan, method="dcgan"),
+    ]
+    table = table_of(sides, [])
+    assert [column.name for column in table.settings] == ["run.method", "method.width"]
+    assert "2 settings that one method alone has left out" in table.common
+    header = csv_text(sides, []).splitlines()[0]
+    assert "method.leak" in header
+
+
 def test_keys_are_as_short_as_they_can_be_told_apart() -> None:
     keys = ["optim.main.lr", "method.widths", "optim.a.schedule.name", "optim.b.schedule.name", "seed"]
     assert short_keys(keys) == ["main.lr", "method.widths", "a.schedule.name", "b.schedule.name", "seed"]
