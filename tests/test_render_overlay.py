@@ -21,7 +21,7 @@ from sslterm.render.overlay import (
     smoothed,
 )
 from sslterm.render.palette import GOOD, categorical, categorical_on_paper, rgb
-from sslterm.render.picture_overlay import dashed, overlay_picture
+from sslterm.render.picture_overlay import dashed, overlay_picture, spread
 from sslterm.render.picture_side_by_side import side_by_side_picture
 from sslterm.render.side_by_side import Shot, draw_side_by_side, on_one_scale, seeds_note, slots_for
 from sslterm.run.comparison import Result, Side
@@ -148,6 +148,22 @@ def test_the_picture_of_an_overlay_shows_every_run_in_its_colour() -> None:
         color = np.array(rgb(categorical_on_paper(run.place)))
         assert (picture == color).all(axis=-1).sum() > 200
     assert (np.asarray(overlay_picture(overlay_plot("main/loss", []), {})) < 255).any()
+
+
+def test_letters_that_would_cover_each_other_move_apart() -> None:
+    assert spread([10.0, 50.0], 20, 0, 100) == [10.0, 50.0]
+    assert spread([50.0, 50.0, 50.0], 20, 0, 100) == [30.0, 50.0, 70.0]
+    assert spread([98.0, 99.0, 99.0], 20, 0, 100) == [60.0, 80.0, 100.0]
+    assert spread([0.0, 1.0, 60.0], 20, 0, 100) == [0.0, 20.0, 60.0]
+    assert spread([], 20, 0, 100) == []
+
+
+def test_ten_letters_are_in_the_picture_where_all_lines_end_at_the_bottom() -> None:
+    plot = overlay_plot("main/loss", [falling(place, 300) for place in range(10)])
+    picture = np.asarray(overlay_picture(plot, {}))
+    right = picture[:, -70:]
+    for place in range(10):
+        assert (right == np.array(rgb(categorical_on_paper(place)))).all(axis=-1).sum() > 150
 
 
 def test_dashes_have_their_lengths() -> None:
