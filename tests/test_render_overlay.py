@@ -20,7 +20,7 @@ from sslterm.render.overlay import (
     overlay_plot,
 )
 from sslterm.render.palette import GOOD, categorical, categorical_on_paper, rgb
-from sslterm.render.picture_overlay import dashed, overlay_picture
+from sslterm.render.picture_overlay import dashed, overlay_picture, spread
 from sslterm.render.picture_side_by_side import side_by_side_picture
 from sslterm.render.side_by_side import Shot, draw_side_by_side, on_one_scale, seeds_note, slots_for
 from sslterm.run.comparison import Result, Side
@@ -122,6 +122,22 @@ def test_the_picture_of_an_overlay_shows_every_run_in_its_colour() -> None:
     assert (np.asarray(overlay_picture(overlay_plot("main/loss", []), {})) < 255).any()
 
 
+def test_letters_that_would_cover_each_other_move_apart() -> None:
+    assert spread([10.0, 50.0], 20, 0, 100) == [10.0, 50.0]
+    assert spread([50.0, 50.0, 50.0], 20, 0, 100) == [30.0, 50.0, 70.0]
+    assert spread([98.0, 99.0, 99.0], 20, 0, 100) == [60.0, 80.0, 100.0]
+    assert spread([0.0, 1.0, 60.0], 20, 0, 100) == [0.0, 20.0, 60.0]
+    assert spread([], 20, 0, 100) == []
+
+
+def test_ten_letters_are_in_the_picture_where_all_lines_end_at_the_bottom() -> None:
+    plot = overlay_plot("main/loss", [falling(place, 300) for place in range(10)])
+    picture = np.asarray(overlay_picture(plot, {}))
+    right = picture[:, -70:]
+    for place in range(10):
+        assert (right == np.array(rgb(categorical_on_paper(place)))).all(axis=-1).sum() > 150
+
+
 def test_dashes_have_their_lengths() -> None:
     parts = dashed([(0.0, 0.0), (7.0, 0.0), (7.0, 13.0)], [4, 2])
     assert parts == [
@@ -174,6 +190,21 @@ def test_on_different_data_no_value_is_the_best() -> None:
     table = table_of(sides, [KNN])
     assert "different data: numbers do not compare" in table.common
     assert not any(column.best for column in table.columns)
+
+
+def test_what_one_method_alone_has_is_left_out_unless_its_runs_differ_in_it() -> None:
+    gan = {"run.method": "dcgan", "method.leak": 0.2, "optim.main.lr": 0.5}
+    vae = {"run.method": "vae", "method.beta": 1.0, "optim.main.lr": 0.5}
+    sides = [
+        side(0, config=vae | {"method.width": 9}),
+        side(1, config=vae),
+        side(2, config=gan, method="dcgan"),
+    ]
+    table = table_of(sides, [])
+    assert [column.name for column in table.settings] == ["run.method", "method.width"]
+    assert "2 settings that one method alone has left out" in table.common
+    header = csv_text(sides, []).splitlines()[0]
+    assert "method.leak" in header
 
 
 def test_keys_are_as_short_as_they_can_be_told_apart() -> None:

@@ -126,19 +126,32 @@ def _common(sides: Sequence[Side], metrics: Sequence[str]) -> str:
         notes = ", ".join(note for note in (f"{direction} is better" if direction else "", labels) if note)
         if notes:
             parts.append(f"{name_of(metric).partition(' (')[0]}: {notes}")
+    alone = sum(_of_one_method(sides, key) for key in differences([side.config for side in sides]))
+    if alone:
+        parts.append(f"{alone} setting{'s' * (alone != 1)} that one method alone has left out")
     return " · ".join(dict.fromkeys(parts))
 
 
 def _settings(sides: Sequence[Side]) -> tuple[Column, ...]:
-    """The settings that differ, those that matter most first."""
+    """The settings that differ, those that matter most first; what one method alone has is left out."""
     found = differences([side.config for side in sides])
 
     def rank(key: str) -> int:
         section = key.partition(".")[0]
         return _SECTIONS.index(section) if section in _SECTIONS else len(_SECTIONS) - 1
 
-    keys = sorted(found, key=rank)
+    keys = sorted((key for key in found if not _of_one_method(sides, key)), key=rank)
     return tuple(Column(key, tuple(_setting(value) for value in found[key])) for key in keys)
+
+
+def _of_one_method(sides: Sequence[Side], key: str) -> bool:
+    """Whether a key differs only because other methods do not have it: that says no more than the method does."""
+    having = [side for side in sides if key in side.config]
+    methods = {side.method for side in having}
+    if len(methods) != 1 or key.startswith("run."):
+        return False
+    same = all(side.config[key] == having[0].config[key] for side in having)
+    return same and len(having) == sum(side.method in methods for side in sides)
 
 
 def _setting(value: Any) -> str:

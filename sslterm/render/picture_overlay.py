@@ -25,6 +25,8 @@ _FINE: Final = 3
 """How many times larger lines are drawn before they are reduced."""
 _TAG: Final = 18
 """Side in pixels of the tag with a run's letter."""
+_LEADER: Final = 12
+"""Pixels from the end of a line to its tag."""
 _STROKE: Final = 2.5
 _DASHES: Final[Sequence[tuple[int, ...]]] = ((), (14, 6), (4, 5), (16, 5, 4, 5))
 """Pixels drawn and left out in turn, by run; () is solid."""
@@ -40,10 +42,8 @@ def overlay_picture(plot: Plot, names: Mapping[str, str]) -> Image.Image:
     ranges = ranges_of(plot)
     if ranges is None:
         return framed(nothing_picture(), plot.title)
-    reach = ranges.x[1] - ranges.x[0]
-    wider = Ranges(
-        (ranges.x[0], ranges.x[1] + reach * (_TAG + 6) / (_WIDTH - _TAG - 6)), ranges.y, ranges.log_y
-    )
+    reach, room = ranges.x[1] - ranges.x[0], _TAG + _LEADER + 2
+    wider = Ranges((ranges.x[0], ranges.x[1] + reach * room / (_WIDTH - room)), ranges.y, ranges.log_y)
     area = Image.new("RGB", (_WIDTH * _FINE, _HEIGHT * _FINE), PAPER)
     draw_grid(area, wider)
     ends = []
@@ -122,15 +122,39 @@ def dashed(stroke: Sequence[Point], pattern: Sequence[float]) -> list[list[Point
 
 
 def _draw_tags(area: Image.Image, ends: Sequence[tuple[Line, Point]]) -> None:
-    """The letter of every line just after its end; tags that would cover each other move apart."""
-    placed: list[tuple[float, float]] = []
-    for line, (x, y) in sorted(ends, key=lambda end: end[1][1]):
-        left, middle = x / _FINE + 4, min(max(y / _FINE, _TAG / 2), area.height - _TAG / 2 - 1)
-        for other_left, other_middle in placed:
-            if abs(left - other_left) < _TAG and middle < other_middle + _TAG + 1:
-                middle = other_middle + _TAG + 1
-        placed.append((left, middle))
-        _draw_tag(area, left, middle, line)
+    """The letter of every line beside its end, joined to it; tags that would cover each other move apart."""
+    groups: list[list[tuple[Line, Point]]] = []
+    for line, (x, y) in sorted(ends, key=lambda end: end[1][0]):
+        end = (line, (x / _FINE, y / _FINE))
+        if groups and end[1][0] - groups[-1][-1][1][0] < _LEADER + _TAG:
+            groups[-1].append(end)
+        else:
+            groups.append([end])
+    for group in groups:
+        group.sort(key=lambda end: end[1][1])
+        left = max(x for _, (x, _) in group) + _LEADER
+        border = _TAG / 2 + 1
+        middles = spread([y for _, (_, y) in group], _TAG + 1, border, area.height - border)
+        for (line, (x, y)), middle in zip(group, middles, strict=True):
+            color = rgb(categorical_on_paper(line.hue))
+            ImageDraw.Draw(area).line((x, y, left, middle), fill=color, width=1)
+            _draw_tag(area, left, middle, line)
+
+
+def spread(wanted: Sequence[float], apart: float, low: float, high: float) -> list[float]:
+    """Places at least `apart` from each other within [low, high], as near as can be to those wanted, which rise.
+
+    What does not fit even so goes beyond `high`.
+    """
+    blocks: list[tuple[float, int]] = []  # places without what lies between them: their mean, and how many
+    for index, place in enumerate(wanted):
+        blocks.append((place - index * apart, 1))
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (one, count), (other, more) = blocks[-2:]
+            blocks[-2:] = [((one * count + other * more) / (count + more), count + more)]
+    top = max(high - (len(wanted) - 1) * apart, low)
+    flat = [min(max(mean, low), top) for mean, count in blocks for _ in range(count)]
+    return [place + index * apart for index, place in enumerate(flat)]
 
 
 def _draw_tag(picture: Image.Image, left: float, middle: float, line: Line) -> None:
