@@ -33,6 +33,8 @@ def code_title(space: Space, plane: Plane, z: Code, whose: str) -> str:
     axes = [axis for axis in (plane.x, plane.y) if axis.name]
     if space.dimensions <= 2:
         at = "z = (" + ", ".join(f"{float(z @ axis.vector):.2f}" for axis in axes) + ")"
+    elif whose:  # the coordinates stand in the lines below
+        return f"decoded · {whose}"
     else:
         at = ", ".join(f"{short_name(axis)} = {float(z @ axis.vector):.2f}" for axis in axes)
     return f"decoded at {at}" + (f" · {whose}" if whose else "")

@@ -29,7 +29,7 @@ class Whereabouts:
 
     @property
     def _middle(self) -> str:
-        return "the middle of the prior" if self.space.prior == "normal" else "the mean of the codes"
+        return "middle of the prior" if self.space.prior == "normal" else "mean of the codes"
 
     @property
     def axes(self) -> tuple[Axis, ...]:
