@@ -12,12 +12,19 @@ import numpy as np
 import pytest
 from textual.screen import Screen
 
-from sslterm.run.layout import RunDirectory
+from sslterm.run.layout import RunDirectory, list_runs
 from sslterm.run.panels import Panel, save_panel
 from sslterm.tui.app import MonitorApp
+from sslterm.tui.screens.compare import CompareScreen
+from sslterm.tui.screens.embedding import EmbeddingScreen
+from sslterm.tui.screens.home import HomeScreen
+from sslterm.tui.screens.latent import LatentScreen
 from sslterm.tui.screens.watch import WatchScreen
 from tests.tui import snapshots
+from tests.tui.explored import Explored, explored_run
 from tests.tui.recorded import full_run
+
+NOW = 1_700_100_000.0
 
 
 @pytest.fixture
@@ -122,3 +129,73 @@ def test_a_run_that_just_starts(still: Path) -> None:
     run.path.mkdir(parents=True)
     run.config.write_text('[run]\nmethod = "vae"\n')
     take("starting", [WatchScreen(run)], size=(80, 24))
+
+
+def several(root: Path) -> list[RunDirectory]:
+    """One run of every kind of ending, and one at work."""
+    barlow(root)
+    vae(root, heartbeat=NOW)
+    full_run(root, "vae-mnist-7", state="finished", step=5000, heartbeat=NOW - 7300, elapsed_seconds=94.0)
+    full_run(
+        root,
+        "simclr-patterns-4",
+        state="diverged",
+        message="step 1,204: main/loss is NaN",
+        heartbeat=NOW - 300,
+    )
+    full_run(root, "dcgan-digits-1", "dcgan", state="paused", step=2310, heartbeat=NOW)
+    return list_runs(root)
+
+
+@pytest.fixture
+def at_rest(still: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As `still`, with the clock of the list of runs stopped as well."""
+    monkeypatch.setattr("sslterm.tui.screens.home.time.time", lambda: NOW)
+    monkeypatch.setattr("sslterm.tui.machine_load.MachineLoad.text", lambda self, *, working: "CPU  97 %")
+    return still
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids="{0[0]}x{0[1]}".format)
+def test_the_list_of_runs(at_rest: Path, size: tuple[int, int]) -> None:
+    several(at_rest)
+    take(f"home-{size[0]}x{size[1]}", [HomeScreen(at_rest)], size=size)
+
+
+def test_the_list_of_runs_filtered(at_rest: Path) -> None:
+    several(at_rest)
+    take(
+        "home-filtered",
+        [HomeScreen(at_rest)],
+        "slash s t a t e space equals_sign space r u n n i n g",
+        size=(100, 24),
+    )
+
+
+def test_no_runs_yet(at_rest: Path) -> None:
+    take("home-empty", [HomeScreen(at_rest)], size=(80, 24))
+
+
+def test_putting_a_run_together(at_rest: Path) -> None:
+    take("new-run", [HomeScreen(at_rest)], "n v a e enter enter", size=(100, 30))
+
+
+def test_three_runs_compared(at_rest: Path) -> None:
+    runs = [
+        vae(at_rest),
+        full_run(at_rest, "vae-digits-2"),
+        full_run(at_rest, "vae-digits-3", state="finished"),
+    ]
+    for number, run in enumerate(runs):
+        with run.config.open("a") as file:
+            file.write(f"[optim.main]\nlr = {0.001 * (number + 1)}\n")
+    take("compare", [CompareScreen(runs)])
+
+
+def test_the_latent_explorer(at_rest: Path) -> None:
+    screen = LatentScreen(explored_run(at_rest), lambda run, live: Explored())
+    take("latent", [screen], "right right up space shift+left space i")
+
+
+def test_the_embedding_map(at_rest: Path) -> None:
+    screen = EmbeddingScreen(explored_run(at_rest), lambda run, live: Explored())
+    take("embedding", [screen], "right")
