@@ -133,13 +133,12 @@ class LatentScreen(ExplorerScreen):
         self.ask_cursor()
 
     def _take_code(self, result: dict[str, Any]) -> None:
-        if self.here is None:
-            return
-        self._example = int(result["place"])
-        z = unpack_rows(result["z"], self.here.space.dimensions)[0].astype(np.float64)
-        name = f", class {result['class_name']}" if result["class_name"] else ""
-        self.here.go(z, f"test[{int(result['index'])}]{name}")
-        self.moved()
+        if self.here is not None:
+            self._example = int(result["place"])
+            z = unpack_rows(result["z"], self.here.space.dimensions)[0].astype(np.float64)
+            name = f", class {result['class_name']} (uses labels)" if result["class_name"] else ""
+            self.here.go(z, f"test[{int(result['index'])}]{name}")
+            self.moved()
 
     def ask_cursor(self) -> None:
         """Have the code at the cursor decoded."""
@@ -187,9 +186,7 @@ class LatentScreen(ExplorerScreen):
                 view.redraw()
 
     def about(self) -> list[tuple[int, str]]:
-        if self.here is None:
-            return [(1, "latent space")]
-        return space_parts(self.here.space, self.here.family)
+        return space_parts(self.here.space, self.here.family) if self.here else [(1, "latent space")]
 
     # -- what keys and the mouse do
 
@@ -200,10 +197,7 @@ class LatentScreen(ExplorerScreen):
         self.ask_field()
 
     def _done(self, refusal: str) -> None:
-        if refusal:
-            self.say(refusal)
-        else:
-            self.moved()
+        self.say(refusal) if refusal else self.moved()
 
     def action_move(self, x: float, y: float) -> None:
         """Move by pictures of the plane, or by fine steps."""
