@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from sslterm.errors import DataError, UsageError
+from sslterm.evaluate.components import leading_components
+from sslterm.evaluate.panels import principal_plane
 from sslterm.evaluate.space import MOST_DIRECTIONS, describe_space
 from sslterm.evaluate.tsne import tsne_map
 from sslterm.worker.embedding import nearest
@@ -84,15 +86,33 @@ def test_neighbours_are_the_most_similar_by_cosine() -> None:
     assert nearest(torch.full((3, 2), torch.nan), 0, 2)[1] == [0.0, 0.0]
 
 
+@pytest.mark.parametrize("shape", [(60, 7), (30, 90), (5, 4), (4, 1)])
+def test_leading_components_are_those_of_the_whole_decomposition(shape: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(shape, generator=generator).double() * torch.linspace(5, 1, shape[1]).double() + 3
+    points, shares = leading_components(features, 2)
+    expected, parts = principal_plane(features)
+    torch.testing.assert_close(points, expected, atol=1e-7, rtol=0)
+    np.testing.assert_allclose(shares, parts, atol=1e-9)
+
+
+def test_components_of_a_collapsed_or_diverged_embedding_are_finite() -> None:
+    points, shares = leading_components(torch.full((20, 8), 3.0), 2)
+    assert not points.any()
+    assert shares == [0.0, 0.0]
+    points, _ = leading_components(torch.full((20, 8), torch.nan), 2)
+    assert not points.any()
+
+
 def test_tsne_keeps_two_clusters_apart_and_tells_how_far_it_is() -> None:
     generator = torch.Generator().manual_seed(0)
-    features = torch.randn(40, 60, generator=generator) + 30 * (torch.arange(40) % 2)[:, None]
+    features = torch.randn(61, 60, generator=generator) + 30 * (torch.arange(61) % 2)[:, None]
     told: list[tuple[str, int, int]] = []
     points, what = tsne_map(features, seed=0, progress=lambda *news: told.append(news))
     even, odd = points[::2], points[1::2]
     between = float((even.mean(0) - odd.mean(0)).norm())
     assert between > 2 * float((even - even.mean(0)).norm(dim=1).max())
-    assert "perplexity 13, seed 0) of the first 50 principal components of the 60-dimensional" in what
+    assert "perplexity 20, seed 0) of the first 50 principal components of the 60-dimensional" in what
     assert told[0] == ("t-SNE", 0, 1000)
     assert told[-1] == ("t-SNE", 1000, 1000)
     again, _ = tsne_map(features, seed=0)

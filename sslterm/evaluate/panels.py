@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -97,12 +97,16 @@ def flat_map(features: Tensor) -> tuple[Tensor, str, tuple[str, str]]:
     """[N, D] float64 -> [N, 2] for a map, what it shows, and its axes: 2-D codes as they are, else PCA."""
     if features.shape[1] == 2:
         return features, f"codes of {len(features)} held-out images", ("z1", "z2")
-    points, share = principal_plane(features)
-    what = (
+    points, shares = principal_plane(features)
+    return points, pca_words(features, shares), ("first component", "second component")
+
+
+def pca_words(features: Tensor, shares: Sequence[float]) -> str:
+    """What a map of [N, D] on two principal components shows."""
+    return (
         f"PCA of the {features.shape[1]}-dimensional embedding of {len(features)} held-out images: "
-        f"{100 * share[0]:.0f} % + {100 * share[1]:.0f} % of the variance"
+        f"{100 * shares[0]:.0f} % + {100 * shares[1]:.0f} % of the variance"
     )
-    return points, what, ("first component", "second component")
 
 
 def principal_plane(features: Tensor) -> tuple[Tensor, tuple[float, float]]:
@@ -126,14 +130,6 @@ def principal_plane(features: Tensor) -> tuple[Tensor, tuple[float, float]]:
     signs = torch.where(signs == 0, torch.ones_like(signs), signs)
     total = float(values.sum()) or 1.0
     return centred @ (axes * signs), (float(values[0]) / total, float(values[1]) / total)
-
-
-def principal_axes(features: Tensor, count: int) -> Tensor:
-    """[N, D] -> [N, count]: coordinates along the first principal components."""
-    centred = features - features.mean(0)
-    _, vectors = torch.linalg.eigh(centred.T @ centred)
-    coordinates: Tensor = centred @ vectors.flip(1)[:, :count]
-    return coordinates
 
 
 def spectrum(method: Encodes, images: Tensor) -> Panel:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from sslterm.errors import DataError
+from sslterm.evaluate.components import leading_components
 from sslterm.evaluate.features import Progress, no_progress
-from sslterm.evaluate.panels import principal_axes
 
 PERPLEXITY = 30.0
 _ITERATIONS = 1000
@@ -48,7 +48,8 @@ def tsne_map(features: Tensor, *, seed: int, progress: Progress = no_progress) -
     if not bool(features.isfinite().all()):
         raise DataError("the embedding is not finite: there is no t-SNE of it")
     wide = features.shape[1]
-    reduced = principal_axes(features, _DIMENSIONS) if wide > _DIMENSIONS else features
+    reduce = min(features.shape) > _DIMENSIONS + 1
+    reduced = leading_components(features, _DIMENSIONS)[0] if reduce else features
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     progress("t-SNE", 0, _ITERATIONS)
     estimator = TSNE(
@@ -57,7 +58,7 @@ def tsne_map(features: Tensor, *, seed: int, progress: Progress = no_progress) -
     with contextlib.redirect_stdout(_Listener(progress)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of points that coincide
         points = estimator.fit_transform(reduced.cpu().numpy().astype(np.float32))
-    first = f"the first {_DIMENSIONS} principal components of " if wide > _DIMENSIONS else ""
+    first = f"the first {_DIMENSIONS} principal components of " if reduce else ""
     what = (
         f"t-SNE (perplexity {perplexity:.3g}, seed {seed}) of {first}the {wide}-dimensional embedding "
         f"of {len(features)} held-out images"

@@ -11,6 +11,15 @@ from sslterm.tui.latent_plane import HIGH, LOW, Axis, Code, Plane, Space
 _MOST_LINES = 8
 
 
+def space_parts(space: Space, family: str) -> list[tuple[int, str]]:
+    """What a latent space is, in parts with ranks (see `facts.fitting`)."""
+    prior = "normal prior" if space.prior == "normal" else f"no prior, {space.codes:,} codes"
+    parts = [(1, f"latent space of {space.dimensions} dimension{'s' * (space.dimensions != 1)}, {prior}")]
+    if space.dimensions > 2:
+        parts.append((3, f"directions by {space.orders[family]}"))
+    return parts
+
+
 def plane_title(space: Space, plane: Plane) -> str:
     """What the plane is: "latent plane · z1 x z2 · normal quantiles 0.01-0.99"."""
     axes = f"{plane.x.name} x {plane.y.name}" if plane.y.name else plane.x.name

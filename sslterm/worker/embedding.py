@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sslterm.errors import UsageError
+from sslterm.evaluate.components import leading_components
 from sslterm.evaluate.features import choose, double, encode, own_randomness
-from sslterm.evaluate.panels import flat_map
+from sslterm.evaluate.panels import flat_map, pca_words
 from sslterm.evaluate.tsne import tsne_map
 from sslterm.methods.base import Encodes
 from sslterm.run.packed import pack
 from sslterm.run.panels import Panel
-from sslterm.worker.desk import Desk
+from sslterm.worker.desk import Desk, one_thread
 from sslterm.worker.outputs import Report, Stage, pack_images, stages, within_bounds, write_output
 from sslterm.worker.requests import Embed, Neighbours
 
@@ -93,10 +94,17 @@ def _map(
             points, what = tsne_map(features, seed=request.seed, progress=progress)
             desk.maps[key] = points, what, ("t-SNE 1", "t-SNE 2")
         else:
-            points, what, axes = flat_map(features)
-            desk.maps[key] = points.cpu(), what, axes
+            desk.maps[key] = _flat(features)
     made: tuple[Tensor, str, tuple[str, str]] = desk.maps[key]
     return made
+
+
+def _flat(features: Tensor) -> tuple[Tensor, str, tuple[str, str]]:
+    if features.shape[1] <= 2:
+        points, what, axes = flat_map(features)
+        return points.cpu(), what, axes
+    points, shares = leading_components(features, 2)
+    return points, pca_words(features, shares), ("first component", "second component")
 
 
 def neighbours(desk: Desk, request: Neighbours, report: Report) -> dict[str, Any]:
@@ -106,9 +114,10 @@ def neighbours(desk: Desk, request: Neighbours, report: Report) -> dict[str, Any
         raise UsageError(f"there is no image {request.place} among {len(embedding.index)}")
     if request.k > MOST_NEIGHBOURS:
         raise UsageError(f"{request.k} neighbours are too many: at most {MOST_NEIGHBOURS}")
-    places, similarities = nearest(embedding.features, request.place, request.k)
-    shown = torch.tensor([request.place, *places])
-    images = desk.test.batch(embedding.index[shown]).images
+    with one_thread():
+        places, similarities = nearest(embedding.features, request.place, request.k)
+        shown = torch.tensor([request.place, *places])
+        images = desk.test.batch(embedding.index[shown]).images
     return {
         "places": places,
         "similarities": similarities,

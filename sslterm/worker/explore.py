@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +16,7 @@ from sslterm.evaluate.space import Family, describe_space
 from sslterm.methods.base import Latent
 from sslterm.run.packed import pack, pack_rows, unpack_rows
 from sslterm.run.panels import Panel
-from sslterm.worker.desk import Desk
+from sslterm.worker.desk import Desk, one_thread
 from sslterm.worker.outputs import Report, pack_images, stages, to_bytes, within_bounds, write_output
 from sslterm.worker.requests import Code, Decode, Explore, Interpolate, Traverse
 
@@ -120,21 +118,8 @@ def _kind(method: Latent, wanted: Literal["auto", "linear", "spherical"]) -> Pat
 
 def _decoded(desk: Desk, method: Latent, z: Tensor) -> Tensor:
     """[N, latent_dim] of any type -> [N, C, H, W] on the CPU."""
-    with evaluating(desk.loaded.method), own_randomness(desk.device, 0), _one_thread():
+    with evaluating(desk.loaded.method), own_randomness(desk.device, 0), one_thread():
         return decode(method, z.float().to(desk.device)).cpu()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Few images are decoded soonest by one thread: on a busy machine several wait for each other (measured on
-    DCGAN's generator beside a training on two cores: 104 ms an image against 1.9 ms).
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _strip(

@@ -15,7 +15,7 @@ from sslterm.run.packed import pack_rows, unpack, unpack_rows
 from sslterm.run.worker_thread import Answer
 from sslterm.tui.keys import LATENT_KEYS, bindings
 from sslterm.tui.latent_plane import Space, field_steps, read_space
-from sslterm.tui.latent_words import axes_line, code_lines, code_title, plane_title
+from sslterm.tui.latent_words import axes_line, code_lines, code_title, plane_title, space_parts
 from sslterm.tui.pins import STEPS, Path, Pins
 from sslterm.tui.screens.explorer import ExplorerScreen, StartWorker, start_worker
 from sslterm.tui.screens.explorer_layout import share_out
@@ -133,13 +133,12 @@ class LatentScreen(ExplorerScreen):
         self.ask_cursor()
 
     def _take_code(self, result: dict[str, Any]) -> None:
-        if self.here is None:
-            return
-        self._example = int(result["place"])
-        z = unpack_rows(result["z"], self.here.space.dimensions)[0].astype(np.float64)
-        name = f", class {result['class_name']}" if result["class_name"] else ""
-        self.here.go(z, f"test[{int(result['index'])}]{name}")
-        self.moved()
+        if self.here is not None:
+            self._example = int(result["place"])
+            z = unpack_rows(result["z"], self.here.space.dimensions)[0].astype(np.float64)
+            name = f", class {result['class_name']} (uses labels)" if result["class_name"] else ""
+            self.here.go(z, f"test[{int(result['index'])}]{name}")
+            self.moved()
 
     def ask_cursor(self) -> None:
         """Have the code at the cursor decoded."""
@@ -187,14 +186,7 @@ class LatentScreen(ExplorerScreen):
                 view.redraw()
 
     def about(self) -> list[tuple[int, str]]:
-        if self.here is None:
-            return [(1, "latent space")]
-        space = self.here.space
-        prior = "normal prior" if space.prior == "normal" else f"no prior, {space.codes:,} codes"
-        parts = [(1, f"latent space of {space.dimensions} dimension{'s' * (space.dimensions != 1)}, {prior}")]
-        if space.dimensions > 2:
-            parts.append((3, f"directions by {space.orders[self.here.family]}"))
-        return parts
+        return space_parts(self.here.space, self.here.family) if self.here else [(1, "latent space")]
 
     # -- what keys and the mouse do
 
@@ -205,23 +197,20 @@ class LatentScreen(ExplorerScreen):
         self.ask_field()
 
     def _done(self, refusal: str) -> None:
-        if refusal:
-            self.say(refusal)
-        else:
-            self.moved()
+        self.say(refusal) if refusal else self.moved()
 
     def action_move(self, x: float, y: float) -> None:
         """Move by pictures of the plane, or by fine steps."""
-        self.hush()
-        if self.here is not None:
-            part = FINER if self.fine else 1
-            self.here.step(x / part, y / part, max(self.plane_view.steps, 3))
-            self.moved()
+        part = FINER if self.fine else 1
+        self._step(x / part, y / part)
 
     def action_finely(self, x: int, y: int) -> None:
+        self._step(x / FINER, y / FINER)
+
+    def _step(self, x: float, y: float) -> None:
         self.hush()
         if self.here is not None:
-            self.here.step(x / FINER, y / FINER, max(self.plane_view.steps, 3))
+            self.here.step(x, y, max(self.plane_view.steps, 3))
             self.moved()
 
     def action_fine(self) -> None:
@@ -268,14 +257,12 @@ class LatentScreen(ExplorerScreen):
 
     def action_pin(self) -> None:
         self.hush()
-        if self.here is None:
-            return
         if self.pins.full:
             self.say(f"there are {len(self.pins)} pins already; backspace takes the last one away")
-            return
-        self.pins.add(self.here.z)
-        self.ask_pins()
-        self.give_room()
+        elif self.here is not None:
+            self.pins.add(self.here.z)
+            self.ask_pins()
+            self.give_room()
 
     def action_unpin(self) -> None:
         self.hush()
@@ -298,13 +285,11 @@ class LatentScreen(ExplorerScreen):
             self.here.go(*codes[event.index])
             self.moved()
 
-    def action_interpolate(self) -> None:
-        self._ask_path(save=False)
-
     def action_save(self) -> None:
-        self._ask_path(save=True)
+        self.action_interpolate(save=True)
 
-    def _ask_path(self, *, save: bool) -> None:
+    def action_interpolate(self, save: bool = False) -> None:
+        """Have the path through the pins decoded, and perhaps saved."""
         self.hush()
         if len(self.pins) < 2:
             self.say("a path needs two pins: space pins the code at the cursor")
