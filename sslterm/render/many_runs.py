@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
-from sslterm.render.charts import WHOLE, Series, axis_label, domain_of, line_of, places_of, plot_of_lines
+from sslterm.render.charts import (
+    WHOLE,
+    Series,
+    axis_label,
+    domain_of,
+    line_of,
+    places_of,
+    plot_of_lines,
+    weights_of,
+)
 from sslterm.render.plot import Plot
 from sslterm.render.smoothing import Smoother
 from sslterm.render.view import ChartView, Domain
@@ -43,17 +53,18 @@ def overlay_plot(
             otherwise in the order of `series`.
         images_per_epoch: by name of the run; with one that is not known, epochs are images for all.
     """
+    smoother = smoother or Smoother()
     shown = dict(list(series.items())[:MOST_RUNS])
     styles = styles_of(shown, styles)
     sizes = {run: (images_per_epoch or {}).get(run, 0) for run in shown}
     size_known = bool(sizes) and min(sizes.values()) > 0
+    weights = weights_of({run: one.step for run, one in shown.items()}, view.smoothing)
     lines, domains = [], []
     for run, one in shown.items():
         size = sizes[run] if size_known else 0
         x = places_of(one, view.axis, size)
-        lines.append(
-            line_of(run, metric, x, one.value, view, smoother or Smoother(), hue=styles[run], dashed=True)
-        )
+        here = replace(view, smoothing=weights[run])
+        lines.append(line_of(run, metric, x, one.value, here, smoother, hue=styles[run], dashed=True))
         domains.append(domain_of({run: one}, view.axis, size))
     notes = (f"{len(shown)} of {len(series)} runs",) if len(shown) < len(series) else ()
     label = axis_label(view.axis, 1 if size_known else 0)
