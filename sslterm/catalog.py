@@ -53,7 +53,7 @@ _ENTRIES = (
         target="sslterm.methods.pretext.autoencoder:Autoencoder",
         capabilities=("encode", "reconstruct", "decode"),
         headline="test/mse",
-        unit="per value, held-out",
+        unit="per value (held-out)",
         opens_on=("reconstructions", "code-map"),
     ),
     Entry(
@@ -67,7 +67,7 @@ _ENTRIES = (
         target="sslterm.methods.joint_embedding.barlow_twins:BarlowTwins",
         capabilities=("encode",),
         headline="test/knn",
-        unit="accuracy, held-out (uses labels)",
+        unit="accuracy (held-out, uses labels)",
         opens_on=("cross-correlation", "views"),
     ),
     Entry(

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from sslterm.catalog import CATALOG, Entry
-from sslterm.cli.method_text import read_method_text
-from sslterm.cli.methods import draw_tree, family_tree
 from sslterm.config import presets
 from sslterm.config.presets import presets_root
 from sslterm.data.catalog import SOURCES
+from sslterm.method_text import draw_tree, family_tree, read_method_text
 from tests.cli_program import Cli, cli
 from tests.test_config import PRESET
 

@@ -17,7 +17,7 @@ import pytest
 from sslterm.cli import doctor as command
 from sslterm.cli import machine
 from sslterm.cli.doctor import find_problems, find_terminal_problems
-from sslterm.cli.terminal import missing_tmux_lines, tmux_version
+from sslterm.cli.terminal import find_theme, missing_tmux_lines, tmux_version, why_colors
 from tests.cli_program import Cli, cli
 
 __all__ = ["cli"]  # a fixture
@@ -140,7 +140,8 @@ def test_what_keeps_training_from_working_is_an_exit_code(
 def test_terminals_are_judged() -> None:
     good = {
         "tty": True, "width": 120, "height": 40, "colors": "truecolor", "unicode": True, "no_color": False,
-        "ssh": False, "tmux": None,
+        "ssh": False, "tmux": None, "theme": "dark", "theme_why": "SSLTERM_THEME=dark",
+        "graphics": {"answered": True, "kitty": False, "sixel": False, "extra": None},
     }  # fmt: skip
     assert list(find_terminal_problems(good)) == []
     for change, says in [
@@ -148,11 +149,63 @@ def test_terminals_are_judged() -> None:
         ({"width": 60}, "60x40"),
         ({"colors": "256"}, "256 colours"),
         ({"ssh": True}, "over SSH without tmux"),
+        ({"theme": None, "theme_why": "there is no theme 'drak'"}, "drak"),
+        ({"graphics": {"kitty": True, "sixel": True, "extra": None}}, "(Kitty graphics and Sixel)"),
     ]:
         ((_, what, _),) = find_terminal_problems({**good, **change})
         assert says in what
     assert list(find_terminal_problems({**good, "colors": "256", "no_color": True})) == []
     assert list(find_terminal_problems({**good, "tty": False, "width": 10, "ssh": True})) == []
+
+
+def test_pictures_are_hinted_at_only_where_they_can_be_shown() -> None:
+    terminal = {
+        "tty": True, "width": 120, "height": 40, "colors": "truecolor", "unicode": True, "no_color": False,
+        "ssh": False, "tmux": {"version": "3.4"}, "theme": "dark", "theme_why": "",
+    }  # fmt: skip
+    kitty = {"answered": True, "kitty": True, "sixel": False, "extra": None}
+    assert list(find_terminal_problems({**terminal, "graphics": kitty})) == []  # not through tmux
+    ((level, _, remedy),) = find_terminal_problems({**terminal, "tmux": None, "graphics": kitty})
+    assert level == "hint"
+    assert "pip install 'sslterm[images]'" in remedy
+    assert (
+        list(find_terminal_problems({**terminal, "tmux": None, "graphics": {**kitty, "extra": "0.12"}})) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "tty", "why"),
+    [
+        ({"NO_COLOR": "1", "COLORTERM": "truecolor"}, True, "NO_COLOR is set"),
+        ({"COLORTERM": "truecolor"}, False, "stdout is not a terminal"),
+        ({"COLORTERM": "truecolor", "TERM": "xterm"}, True, "COLORTERM=truecolor"),
+        (
+            {"TERM": "xterm-256color", "FORCE_COLOR": "1"},
+            True,
+            "TERM=xterm-256color, and COLORTERM is not set",
+        ),
+        ({"TERM": "xterm-direct"}, True, "TERM=xterm-direct"),
+    ],
+)
+def test_it_says_which_variable_decides_on_colours(environment: dict[str, str], tty: bool, why: str) -> None:
+    assert why_colors(environment, tty=tty) == why
+
+
+def test_it_says_which_theme_is_taken_and_why() -> None:
+    assert find_theme({"SSLTERM_THEME": "light"}) == ("light", "SSLTERM_THEME=light")
+    assert find_theme({"COLORFGBG": "0;15"}) == ("light", "COLORFGBG=0;15")
+    assert find_theme({})[0] == "dark"
+    name, why = find_theme({"SSLTERM_THEME": "drak"})
+    assert name is None
+    assert "drak" in why
+
+
+def test_sixel_through_tmux_takes_a_line_where_the_extra_is_there() -> None:
+    done = {"version": "3.4", "terminal-features": "xterm*:RGB", "escape-time": "10", "mouse": "on"}
+    lines = dict(missing_tmux_lines(done, pictures=True))
+    assert list(lines) == ['set -as terminal-features ",*:sixel"']
+    assert missing_tmux_lines({**done, "version": "3.3a"}, pictures=True) == []
+    assert missing_tmux_lines({**done, "terminal-features": "*:RGB:sixel"}, pictures=True) == []
 
 
 def test_tmux_gets_the_lines_that_it_lacks() -> None:

@@ -305,10 +305,13 @@ def test_monitor_on_a_terminal_opens_the_live_view(
     run = small_run(root, "a-1")
     opened: list[object] = []
     monkeypatch.setattr("sslterm.cli.monitor.on_a_terminal", lambda: True)
-    monkeypatch.setattr("sslterm.tui.monitor", lambda *arguments: opened.append(arguments))
+    monkeypatch.setattr("sslterm.tui.monitor", lambda *places, **how: opened.append((*places, how)))
     assert cli("monitor", "a-1").code == 0
-    assert cli("monitor").code == 0
-    assert opened == [(root, [run]), (root, [])]
+    assert cli("monitor", "--images", "auto", "--no-mouse").code == 0
+    assert opened == [
+        (root, [run], {"images": "", "mouse": True}),
+        (root, [], {"images": "auto", "mouse": False}),
+    ]
 
 
 def test_json_is_one_line_off_a_terminal(root: Path, cli: Cli) -> None:

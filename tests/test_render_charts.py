@@ -17,8 +17,7 @@ from sslterm.render.charts import (
     unit_of,
     weights_of,
 )
-from sslterm.render.curve import draw_plot, ranges_of
-from sslterm.render.many_runs import overlay_plot, styles_of
+from sslterm.render.curve import ranges_of
 from sslterm.render.view import ChartView, Domain
 
 
@@ -145,31 +144,6 @@ def test_epochs_are_images_by_the_size_of_the_data_or_said_to_be_unknown() -> No
     assert (plot.x_label, plot.lines[0].x.tolist()) == ("images (epoch unknown)", [0, 256, 512, 768, 1024])
 
 
-def test_runs_keep_their_colour_and_style_whatever_else_is_shown() -> None:
-    styles = styles_of(["a", "b", "c"])
-    plot = overlay_plot("test/knn", {"c": points(), "a": points()}, styles=styles)
-    assert [(line.name, line.hue, line.dashed) for line in plot.lines] == [("c", 2, True), ("a", 0, True)]
-    assert styles_of(["d", "c"], {"c": 2, "a": 0}) == {"c": 2, "a": 0, "d": 1}
-    legend = draw_plot(plot, 80, 12, color=True).text(0)
-    assert "┅ c 4" in legend
-    assert "━ a 4" in legend
-
-
-def test_no_more_than_ten_runs_are_drawn_over_each_other_and_that_is_said() -> None:
-    plot = overlay_plot("test/knn", {f"run-{i}": points() for i in range(14)})
-    assert len(plot.lines) == 10
-    assert plot.notes == ("10 of 14 runs",)
-    assert len({(line.hue) for line in plot.lines}) == 10
-
-
-def test_runs_without_a_known_epoch_are_drawn_over_images() -> None:
-    runs = {"a": points(), "b": points()}
-    view = ChartView(axis="epoch")
-    assert overlay_plot("test/knn", runs, view, images_per_epoch={"a": 256}).lines[0].x.tolist()[-1] == 1024
-    known = overlay_plot("test/knn", runs, view, images_per_epoch={"a": 256, "b": 512})
-    assert [line.x.tolist()[-1] for line in known.lines] == [4, 2]
-
-
 def test_a_window_cuts_a_chart_and_y_follows_what_is_seen() -> None:
     series = {"main/loss": points()}
     plot = plot_of_chart(choose_charts(series)[0], series, ChartView(window=(1.5, 3.0), smoothing=0.5))
@@ -177,7 +151,7 @@ def test_a_window_cuts_a_chart_and_y_follows_what_is_seen() -> None:
     assert ranges is not None
     assert ranges.x == (1.5, 3.0)
     assert ranges.y[1] == 3.0
-    assert plot.notes == ("EMA 0.5",)
+    assert plot.notes == ("too few points for EMA",)
     assert plot.lines[0].best == "min"
 
 

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
+from sslterm.render.cells import Cells
+from sslterm.render.halfblock import half_blocks, halves, merge_runs
 from sslterm.render.heatmap import draw_matrix, pool
-from sslterm.render.palette import map_colors
+from sslterm.render.palette import GROUND, map_colors
 from sslterm.render.panel import draw_panel
 from sslterm.run.panels import Panel
 
@@ -76,7 +80,35 @@ def test_the_identity_keeps_its_diagonal_when_it_is_pooled() -> None:
     cells = draw_panel(panel, 40, 18, color=True)
     assert "strongest of 8x8" in cells.text(0)
     brightest = int(map_colors(np.array([1.0]), diverging=True)[0])
-    assert (cells.fg[1:17, :32] == brightest).sum() + (cells.bg[1:17, :32] == brightest).sum() == 32
+    pixels = halves(cells)[2:34, :32]
+    assert (pixels[np.eye(32, dtype=bool)] == brightest).all()
+    assert (pixels == brightest).sum() == 32
+
+
+def runs(cells: Cells) -> int:
+    return sum(len(list(cells.spans(row))) for row in range(cells.height))
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    arrays(
+        np.int32, st.tuples(st.integers(1, 7), st.integers(1, 12)), elements=st.sampled_from([-1, -80, 5, 9])
+    )
+)
+def test_merged_runs_show_the_same_pixels_with_fewer_changes_of_colour(pixels: NDArray[np.int32]) -> None:
+    plain = half_blocks(pixels)
+    merged = merge_runs(plain)
+    assert (halves(merged) == halves(plain)).all()
+    assert (halves(merged)[: len(pixels)] == pixels).all()
+    assert runs(merged) <= runs(plain)
+    assert (merged.fg[merged.glyphs != ord(" ")] != GROUND).all()
+
+
+def test_two_colours_are_one_run_however_they_alternate() -> None:
+    board = np.where(np.add.outer(np.arange(6), np.arange(9)) % 2, 5, 9).astype(np.int32)
+    assert runs(half_blocks(board)) == 27
+    assert runs(merge_runs(half_blocks(board))) == 3
+    assert merge_runs(half_blocks(board)).text(0) == "▀▄▀▄▀▄▀▄▀"
 
 
 @settings(deadline=None, max_examples=60)

@@ -64,8 +64,11 @@ def test_a_panel_says_what_it_is_when_it_was_made_and_where_its_picture_lies() -
 def test_how_it_was_drawn_moves_to_the_caption_where_the_title_is_full() -> None:
     large = panel("matrix", np.eye(200), center=0, caption="identity")
     cells = draw_panel(large, 30, 10, color=True, when="at 798 k images")
-    assert cells.text(0).rstrip() == "p · 200x200 · at 798 k images"
-    assert cells.text(9).rstrip() == "strongest of 13x13 · identity"
+    assert cells.text(0).rstrip() == "p · at 798 k images"
+    assert cells.text(9).rstrip() == "diag 1 ± 0   off 0 rms"
+    no_center = panel("matrix", np.eye(200), caption="identity")
+    cells = draw_panel(no_center, 30, 10, color=True, when="at 798 k images")
+    assert cells.text(9).rstrip() == "mean of 13x13 · identity"
     assert "strongest of" in draw_panel(large, 60, 10, color=True, when="at 798 k images").text(0)
 
 

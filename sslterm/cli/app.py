@@ -53,10 +53,11 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "monitor": Command("sslterm.cli.monitor:monitor", "Watch runs live; control them."),
         "runs": Command("sslterm.cli.runs:app", "List, show, compare, remove and pack runs."),
         "plot": Command("sslterm.cli.plot:plot", "Draw the curves of a run."),
+        "compare": Command("sslterm.cli.compare:compare", "Lay runs side by side."),
     },
     "Use": {
         "sample": Command("sslterm.cli.use:sample", "Draw samples."),
-        "traverse": Command("sslterm.cli.use:traverse", "Walk through the latent space."),
+        "traverse": Command("sslterm.cli.traverse:traverse", "Walk through the latent space."),
         "reconstruct": Command("sslterm.cli.use:reconstruct", "Images beside their reconstructions."),
         "probe": Command("sslterm.cli.use:probe", "Measure what the features are good for."),
         "evaluate": Command("sslterm.cli.use:evaluate", "Measure likelihood, fidelity, reconstruction."),

@@ -17,13 +17,18 @@ from sslterm.cli.terminal import find_terminal
 from sslterm.data.catalog import cache_root, data_root
 from sslterm.errors import ExitCode
 from sslterm.render.quantity import memory
+from sslterm.render.theme import ENVIRONMENT
 from sslterm.run.layout import runs_root
 
 OLDEST_TORCH = (2, 9)
+INSTALL_IMAGES = "pip install 'sslterm[images]', and set images to auto in the live view's settings"
 LITTLE_SPACE = 2_000_000_000
 """Bytes of free disk below which a run may not find room for its checkpoints."""
 
-VARIABLES = ("SSLTERM_RUNS", "SSLTERM_DATA", "SSLTERM_CACHE", "NO_COLOR", "FORCE_COLOR", "COLORTERM", "TERM")
+VARIABLES = (
+    "SSLTERM_RUNS", "SSLTERM_DATA", "SSLTERM_CACHE", "SSLTERM_THEME", "NO_COLOR", "FORCE_COLOR", "COLORTERM",
+    "COLORFGBG", "TERM",
+)  # fmt: skip
 
 
 def doctor(
@@ -32,7 +37,9 @@ def doctor(
         bool,
         typer.Option(
             "--json",
-            help="{sslterm, python, torch, packages, processor, memory, gpus, driver, places, terminal, "
+            help="{sslterm, python, torch, packages, processor, memory, gpus, driver, places, terminal: {tty, "
+            "width, height, term, colors, colors_why, unicode, locale, no_color, theme, theme_why, graphics: "
+            "{asked, answered, kitty, sixel, cell_width, cell_height, extra}, ssh, tmux, tmux_lines}, "
             "environment, problems: [{level, what, remedy}]}",
         ),
     ] = False,
@@ -112,9 +119,11 @@ def find_terminal_problems(terminal: Mapping[str, Any]) -> Iterator[tuple[str, s
     if not terminal["unicode"]:
         yield (
             "warning",
-            "the terminal's encoding is not UTF-8: curves cannot be drawn",
+            "the terminal's encoding is not UTF-8: curves and images cannot be drawn",
             "export LC_ALL=C.UTF-8",
         )
+    if terminal["theme"] is None:
+        yield "warning", terminal["theme_why"], f"export {ENVIRONMENT}=dark, or light, or high-contrast"
     if not terminal["tty"]:
         return
     if terminal["width"] < 80 or terminal["height"] < 24:
@@ -126,12 +135,39 @@ def find_terminal_problems(terminal: Mapping[str, Any]) -> Iterator[tuple[str, s
             "256 colours were found; most terminals have 16 million",
             "export COLORTERM=truecolor, if yours does",
         )
+    yield from _graphics_problems(terminal["graphics"], in_tmux=terminal["tmux"] is not None)
     if terminal["ssh"] and terminal["tmux"] is None:
         yield (
             "hint",
             "over SSH without tmux the live view closes with the connection; the training goes on",
             "come back with `sslterm monitor`",
         )
+
+
+def _graphics_problems(graphics: Mapping[str, Any], *, in_tmux: bool) -> Iterator[tuple[str, str, str]]:
+    """Pictures in full resolution: what this terminal could show, and what that takes."""
+    usable = graphics["sixel"] or (graphics["kitty"] and not in_tmux)
+    if usable and graphics["extra"] is None:
+        names = " and ".join(_graphics_names(graphics))
+        yield "hint", f"the terminal shows pictures in full resolution ({names})", f"{INSTALL_IMAGES}"
+
+
+def _graphics_names(graphics: Mapping[str, Any]) -> list[str]:
+    known = (("kitty", "Kitty graphics"), ("sixel", "Sixel"))
+    return [name for key, name in known if graphics[key]]
+
+
+def _graphics_text(graphics: Mapping[str, Any]) -> str:
+    """What the terminal said of pictures, and whether the extra is there."""
+    if not graphics["asked"]:
+        return ""
+    if not graphics["answered"]:
+        return "half-blocks; the terminal did not say whether it can do more"
+    able = ", ".join(_graphics_names(graphics))
+    if not able:
+        return "half-blocks; the terminal has neither Kitty graphics nor Sixel"
+    extra = f"textual-image {graphics['extra']}" if graphics["extra"] else "without the extra: half-blocks"
+    return f"{able}; {extra}"
 
 
 def _print_facts(facts: Mapping[str, Any]) -> None:
@@ -158,13 +194,23 @@ def _print_facts(facts: Mapping[str, Any]) -> None:
         state = "" if place["exists"] else ", not there yet"
         fields.append((place["use"], f"{place['path']}, {memory(place['free_bytes'])} free{state}"))
     colors = {"truecolor": "16 million colours", "256": "256 colours", "none": "no colours"}
-    parts = [f"{terminal['width']}x{terminal['height']}", colors[terminal["colors"]], terminal["term"]]
-    parts += ["UTF-8" if terminal["unicode"] else "not UTF-8", "over SSH" if terminal["ssh"] else ""]
+    depth = f"{colors[terminal['colors']]} ({terminal['colors_why']})"
+    parts = [f"{terminal['width']}x{terminal['height']}", terminal["term"]]
+    parts += ["over SSH" if terminal["ssh"] else ""]
     parts += [f"in tmux {terminal['tmux'].get('version', '')}" if terminal["tmux"] is not None else ""]
     kind = ", ".join(part for part in parts if part)
     fields.append(("terminal", kind if terminal["tty"] else f"none attached ({kind})"))
+    fields.append(("colours", depth))
+    fields.append(("glyphs", _characters(terminal)))
+    fields.append(("theme", f"{terminal['theme'] or 'none'} ({terminal['theme_why']})"))
+    fields.append(("pictures", _graphics_text(terminal["graphics"])))
     fields.append(("set", " ".join(f"{name}={value}" for name, value in facts["environment"].items())))
     print_fields(fields)
+
+
+def _characters(terminal: Mapping[str, Any]) -> str:
+    locale = f" (locale {terminal['locale']})" if terminal["locale"] else ""
+    return ("UTF-8: Braille and half-blocks" if terminal["unicode"] else "not UTF-8") + locale
 
 
 def _bfloat16(native: bool) -> str:

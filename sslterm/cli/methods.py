@@ -10,20 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from sslterm.catalog import CATALOG, Entry, find_method
-from sslterm.cli.method_text import MethodText, read_method_text
 from sslterm.cli.options import MethodName
 from sslterm.cli.output import print_fields, print_json, print_line
 from sslterm.config.presets import default_preset, needs_download, preset_names, read_preset
 from sslterm.errors import SsltermError
-
-TOPICS = {
-    "pretext": "Pretext tasks",
-    "representation": "Representation learning",
-    "generative": "Generative learning",
-}
-
-Tree = dict[str, Any]
-"""Branches by name; a leaf is the catalog's entry."""
+from sslterm.method_text import TOPICS, MethodText, draw_tree, family_tree, read_method_text
 
 
 def methods(
@@ -84,27 +75,6 @@ def list_presets(method: str) -> list[dict[str, Any]]:
         source = data.get("name") if isinstance(data, Mapping) else None
         found.append({"name": name, "data": source, "needs_download": needs_download(table)})
     return found
-
-
-def family_tree(entries: Iterator[Entry]) -> Tree:
-    """Nested branches of the parts of `family`, in the order of the catalog."""
-    tree: Tree = {}
-    for entry in entries:
-        branch = tree
-        for part in entry.family.split(", "):
-            branch = branch.setdefault(part, {})
-        branch[entry.name] = entry
-    return tree
-
-
-def draw_tree(tree: Tree, lead: str = "") -> Iterator[tuple[str, Entry | None]]:
-    """Lines of a tree, each with the entry that stands there."""
-    for index, (name, below) in enumerate(tree.items()):
-        last = index == len(tree) - 1
-        is_leaf = isinstance(below, Entry)
-        yield f"{lead}{'└─ ' if last else '├─ '}{name}", below if is_leaf else None
-        if not is_leaf:
-            yield from draw_tree(below, lead + ("   " if last else "│  "))
 
 
 def explain(

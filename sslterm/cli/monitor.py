@@ -19,6 +19,16 @@ def monitor(
         list[str] | None,
         typer.Argument(metavar="RUN", help="Which; otherwise all of them.", autocompletion=complete_run),
     ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW",
+            help="Pictures as half (blocks), kitty, sixel or auto (what the terminal can); remembered.",
+        ),
+    ] = None,
+    mouse: Annotated[
+        bool, typer.Option("--mouse/--no-mouse", help="Whether the view takes the mouse.")
+    ] = True,
     runs: Root = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="What `runs list --json` gives, once, of the runs named.")
@@ -45,4 +55,4 @@ def monitor(
     else:
         from sslterm import tui  # imports textual
 
-        tui.monitor(root, found)
+        tui.monitor(root, found, images=images or "", mouse=mouse)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 
 from sslterm.catalog import Entry
+from sslterm.render.charts import title_of, unit_of, where_of
 from sslterm.render.quantity import amount, duration, number
 from sslterm.run.layout import RunDirectory
 from sslterm.run.status import Status
@@ -19,6 +20,14 @@ def losses(last: Mapping[str, float], headline: str) -> dict[str, float]:
     """The metrics worth a line: the headline, then every group's loss."""
     shown = {headline: last[headline]} if headline in last else {}
     return shown | {name: value for name, value in last.items() if name.endswith("/loss")}
+
+
+def said(metric: str, value: float) -> str:
+    """A metric in words: "test/neg_elbo_nats" -> "held-out -ELBO 101.8 nats"."""
+    where = where_of(metric)
+    name = title_of(metric).partition(" (")[0]
+    named = {"main": name, "": name, "test": f"held-out {name}"}.get(where, f"{where} {name}")
+    return " ".join(part for part in (named, number(value), unit_of(metric)) if part)
 
 
 class PlainProgress:
@@ -45,9 +54,7 @@ class PlainProgress:
             return
         self._next = time.monotonic() + LINE_SECONDS
         parts = [f"step {status.step:>7,}", f"{status.images:,}/{status.total_images:,} images"]
-        parts += [
-            f"{name} {number(value)}" for name, value in losses(status.last, self.entry.headline).items()
-        ]
+        parts += [said(name, value) for name, value in losses(status.last, self.entry.headline).items()]
         parts.append(f"{amount(status.images_per_second)} img/s")
         if status.seconds_left is not None:
             parts.append(f"{duration(status.seconds_left)} left")
@@ -70,11 +77,18 @@ class JsonProgress:
         sys.stdout.flush()
 
 
+def _result(entry: Entry, value: float) -> str:
+    """The headline and what kind of number it is: "-ELBO 101.8 nats (bound, held-out)"."""
+    words = said(entry.headline, value).removeprefix("held-out ")
+    known = unit_of(entry.headline) or "accuracy"
+    return f"{words} {entry.unit.removeprefix(known).strip()}".rstrip()
+
+
 def summary(run: RunDirectory, entry: Entry, status: Status, shown: str) -> str:
     """What a person wants to know when a run has ended: the result, the picture, and what to do next."""
     lines = []
     value = status.last.get(entry.headline)
-    result = f": {entry.headline} {number(value)} {entry.unit}".rstrip() if value is not None else ""
+    result = f": {_result(entry, value)}" if value is not None else ""
     if status.state == "finished":
         lines.append(f"done in {duration(status.elapsed_seconds)}{result}")
     else:

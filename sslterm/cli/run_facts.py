@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sslterm.catalog import CATALOG
-from sslterm.config.override import flatten
 from sslterm.render.quantity import duration, number
+from sslterm.run.comparison import differences, flat
 from sslterm.run.layout import RunDirectory
 from sslterm.run.reader import RunReader
 from sslterm.run.status import LIVE_STATES, Status, read_status, state_now
@@ -110,20 +110,11 @@ def headline(summary: Mapping[str, Any]) -> str:
 
 def compare(runs: Sequence[RunDirectory]) -> dict[str, Any]:
     """Where runs differ, as `runs diff --json` gives it: {runs, config: {key: values}, metrics: ...}."""
-    configs = [flatten(read_config(run)) for run in runs]
-    metrics = [summarize(run)["metrics"] for run in runs]
     return {
         "runs": [run.name for run in runs],
-        "config": _differences(configs),
-        "metrics": _differences(metrics),
+        "config": differences([flat(read_config(run)) for run in runs]),
+        "metrics": differences([summarize(run)["metrics"] for run in runs]),
     }
-
-
-def _differences(tables: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Keys whose values are not all equal, in the order they are first met; None where a table lacks it."""
-    keys = dict.fromkeys(key for table in tables for key in table)
-    values = {key: [table.get(key) for table in tables] for key in keys}
-    return {key: found for key, found in values.items() if any(one != found[0] for one in found)}
 
 
 def age(seconds: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,11 +13,14 @@ from sslterm.cli.complete import complete_run
 from sslterm.cli.group import new_group
 from sslterm.cli.options import Root, RunName
 from sslterm.cli.output import note, on_a_terminal, print_fields, print_json, print_line, print_table
-from sslterm.cli.run_facts import age, compare, describe, headline, state_of, summarize
-from sslterm.errors import SsltermError, UsageError
+from sslterm.cli.run_facts import age, compare, describe, headline, read_config, state_of, summarize
+from sslterm.config.override import flatten
+from sslterm.errors import UsageError
 from sslterm.render.quantity import amount, duration, memory, number, whole
-from sslterm.run.layout import RunDirectory, find_run, hold, list_runs, runs_root
-from sslterm.run.status import LIVE_STATES, read_status
+from sslterm.run.layout import RunDirectory, find_run, list_runs, runs_root
+from sslterm.run.query import Facts, check_keys, check_order, parse, parse_order, sort_key
+from sslterm.run.removal import refuse_live, remove_run
+from sslterm.run.status import read_status
 
 app = new_group("List, show, compare, remove and pack runs.")
 
@@ -40,6 +42,14 @@ def start(ctx: typer.Context) -> None:
 @app.command("list")
 def show_list(
     runs: Root = None,
+    where: Annotated[
+        str | None,
+        typer.Option(metavar="QUERY", help="Only those that it picks: 'method = vae and test/knn > 0.8'."),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="The least of a key first; -KEY: the greatest first."),
+    ] = None,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -49,19 +59,56 @@ def show_list(
 ) -> None:
     """List the runs, newest first.
 
+    A query compares (= != < <= > >=, ~ for a part of a text) name, method, preset, state, step, images, age, any path
+    of the configuration and the last value of any metric; `and`, `or`, `not` and brackets join; a word alone is a part
+    of the name.
+
     \b
     Examples:
       sslterm runs list
-      sslterm runs list --json
+      sslterm runs list --where "method = vae and optim.main.lr >= 1e-3" --sort -test/knn
+      sslterm runs list --where "state = running or age < 2h" --json
     """
     root = runs_root(runs)
-    found = list_runs(root)
+    everything = list_runs(root)
+    found = pick(everything, where or "", sort)
     if as_json:
         print_json([summarize(run) for run in found])
         return
     print_runs(found)
-    if not found:
+    if everything and not found:
+        note(f"none of {len(everything)} runs in {root} is picked by: {where}")
+    elif not found:
         note(f"there is no run in {root} yet; start one: sslterm train vae --preset digits")
+
+
+def pick(runs: list[RunDirectory], where: str, sort: str | None) -> list[RunDirectory]:
+    """The runs that a query picks, in the order asked for; the order given where none is.
+
+    Raises:
+        UsageError: the query or the key is none, or no run has a key.
+    """
+    query = parse(where)
+    order = parse_order(sort) if sort is not None else None
+    if not query.text.strip() and order is None:
+        return runs
+    facts = {run.path: _facts(run) for run in runs}
+    check_keys(query, facts.values())
+    found = [run for run in runs if query.matches(facts[run.path])]
+    if order is not None:
+        check_order(order, facts.values())
+        rank = sort_key(order)
+        found.sort(key=lambda run: rank(facts[run.path]))
+    return found
+
+
+def _facts(run: RunDirectory) -> Facts:
+    """What a query may ask of a run, as this command prints it."""
+    summary, status = summarize(run), read_status(run.status)
+    fields = {key: summary[key] for key in ("name", "method", "preset", "state", "step", "images")}
+    fields["age"] = max(time.time() - status.heartbeat, 0.0) if status else None
+    config = flatten(read_config(run))
+    return Facts(fields, lambda: config, summary["metrics"])
 
 
 def print_runs(runs: list[RunDirectory]) -> None:
@@ -194,7 +241,7 @@ def remove(
     root = runs_root(runs)
     found = list({run.path.resolve(): run for run in (find_run(name, root) for name in names)}.values())
     for run in found:
-        _refuse_live(run)
+        refuse_live(run)
     if not yes:
         if not on_a_terminal():
             raise UsageError(
@@ -208,30 +255,12 @@ def remove(
             return
     removed = []
     for run in found:
-        _remove(run)
+        remove_run(run)
         removed.append(run.name)
         if not as_json:
             typer.echo(f"removed {run.name}")
     if as_json:
         print_json({"removed": removed})
-
-
-def _refuse_live(run: RunDirectory) -> None:
-    status = read_status(run.status)
-    if status is not None and state_of(status) in LIVE_STATES:
-        raise UsageError(
-            f"{run.name} is {state_of(status)} (pid {status.pid} on {status.host})",
-            f"stop it first: sslterm stop {run.name}",
-        )
-
-
-def _remove(run: RunDirectory) -> None:
-    """Remove a run's directory, holding its lock so that no trainer starts on it meanwhile."""
-    try:
-        with hold(run):
-            shutil.rmtree(run.path)
-    except OSError as error:
-        raise SsltermError(f"cannot remove {run.path}: {error.strerror or error}") from error
 
 
 @app.command("export")

@@ -1,4 +1,4 @@
-"""`sslterm sample`, `traverse`, `reconstruct`, `probe` and `evaluate`: what a trained run is used for."""
+"""`sslterm sample`, `reconstruct`, `probe` and `evaluate`: what a trained run is used for."""
 
 from __future__ import annotations
 
@@ -8,23 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, ask, show
 from sslterm.cli.complete import complete_source
 from sslterm.cli.options import Root, RunName
 from sslterm.cli.output import GAP, print_json, print_line, print_table
 from sslterm.cli.preview import Preview
-from sslterm.run.layout import find_run, runs_root
-from sslterm.run.worker_client import Worker
-
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
-Checkpoint = Annotated[
-    int | None,
-    typer.Option(metavar="IMAGES", min=0, help="The checkpoint after so many images; else the newest."),
-]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of whatever is drawn.")]
-Out = Annotated[
-    str | None,
-    typer.Option("--out", "-o", metavar="FILE", help="A .png, or the numbers as .npz; else RUN/outputs."),
-]
 
 
 def sample(
@@ -51,45 +39,11 @@ def sample(
     """
     with Preview() as preview:
         watch = preview.animates and not as_json
-        answer = _ask(
+        answer = ask(
             run, runs, device, checkpoint, preview, "sample",
-            n=n, seed=seed, label=label, out=_absolute(out), watch=watch or None,
+            n=n, seed=seed, label=label, out=absolute(out), watch=watch or None,
         )  # fmt: skip
-    _show(answer, preview, as_json=as_json)
-
-
-def traverse(
-    run: RunName,
-    dims: Annotated[
-        int | None, typer.Option(min=1, help="Rows: the most important directions; 10 by default.")
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=2, help="Columns; 20 for a plane and 11 for rows by default.")
-    ] = None,
-    pca: Annotated[bool, typer.Option("--pca", help="Walk along principal directions of the codes.")] = False,
-    seed: Seed = 0,
-    out: Out = None,
-    checkpoint: Checkpoint = None,
-    device: Device = "auto",
-    runs: Root = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="{run, path, latent_dim, rows, columns, caption}.")
-    ] = False,
-) -> None:
-    """Walk through the latent space: its plane where it has two dimensions, else a row for each direction.
-
-    \b
-    Examples:
-      sslterm traverse last
-      sslterm traverse last --dims 6 --steps 9
-      sslterm traverse last --pca
-    """
-    with Preview() as preview:
-        answer = _ask(
-            run, runs, device, checkpoint, preview, "traverse",
-            dims=dims, steps=steps, pca=pca, seed=seed, out=_absolute(out),
-        )  # fmt: skip
-    _show(answer, preview, as_json=as_json)
+    show(answer, preview, as_json=as_json)
 
 
 def reconstruct(
@@ -117,9 +71,9 @@ def reconstruct(
     """
     with Preview() as preview:
         files = [str(path.expanduser().absolute()) for path in images or []]
-        answer = _ask(
+        answer = ask(
             run, runs, device, checkpoint, preview, "reconstruct",
-            images=files, n=n, seed=seed, out=_absolute(out),
+            images=files, n=n, seed=seed, out=absolute(out),
         )  # fmt: skip
     if as_json:
         print_json(answer)
@@ -170,7 +124,7 @@ def probe(
       sslterm probe last --data cifar100
     """
     with Preview() as preview:
-        answer = _ask(
+        answer = ask(
             run, runs, device, checkpoint, preview, "probe",
             protocols=_words(protocol), layers=_words(layer or ""), data=_data(data), seed=seed,
         )  # fmt: skip
@@ -225,7 +179,7 @@ def evaluate(
       sslterm evaluate vae-mnist-burda-1 --samples 5000 -n 500
     """
     with Preview() as preview:
-        answer = _ask(run, runs, device, checkpoint, preview, "evaluate", n=n, samples=samples, seed=seed)
+        answer = ask(run, runs, device, checkpoint, preview, "evaluate", n=n, samples=samples, seed=seed)
     if as_json:
         print_json(answer)
         return
@@ -243,33 +197,6 @@ def evaluate(
         print_line(f"likelihood: {protocol}, seed {seed}")
     for skipped in answer["skipped"]:
         print_line(f"{skipped['name']}: left out; {skipped['reason']}{GAP}({skipped['hint']})")
-
-
-def _ask(
-    name: str,
-    runs: Path | None,
-    device: str,
-    checkpoint: int | None,
-    preview: Preview,
-    do: str,
-    **arguments: Any,
-) -> dict[str, Any]:
-    """One question to a worker on the run `name`."""
-    run = find_run(name, runs_root(runs))
-    with Worker(run, device, images=checkpoint) as worker:
-        return worker.ask(do, preview.progress, **arguments)
-
-
-def _show(answer: dict[str, Any], preview: Preview, *, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-        return
-    typer.echo(answer["path"])
-    preview.show(Path(answer["path"]))
-
-
-def _absolute(out: str | None) -> str | None:
-    return None if out is None else str(Path(out).expanduser().absolute())
 
 
 def _data(data: str | None) -> str | None:

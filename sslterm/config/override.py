@@ -62,6 +62,38 @@ def apply_overrides(table: Mapping[str, Any], overrides: Iterable[str]) -> dict[
     return result
 
 
+def fields_after(table: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, tuple[Any, Any]]:
+    """What can be set once `overrides` are applied: {path: (value, type)}, in the order of the table.
+
+    The value is None where a new `name` asks for a field that has not been given yet. The type is the schema's; that of
+    the value in the method's own section.
+
+    Raises:
+        UsageError: as `apply_overrides`, but for missing fields.
+    """
+    result = copy.deepcopy(dict(table))
+    parts = [override.partition("=") for override in overrides]
+    keys = [(tuple(path.split(".")), text) for path, _, text in parts]
+    for key, text in sorted(keys, key=lambda one: _rank(one[0])):
+        _assign(result, key, Unread(text), f"--set {'.'.join(key)}={text}")
+    return {".".join(key): found for key, found in _settable(result, Experiment, result)}
+
+
+def _settable(
+    table: Mapping[str, Any], kind: Any, section: Any, above: Key = ()
+) -> Iterable[tuple[Key, Any]]:
+    known = _fields(kind, section)
+    for name in dict.fromkeys((*section, *known)):
+        value, key = section.get(name), (*above, name)
+        if isinstance(value, Mapping):
+            yield from _settable(table, _kind_of(kind, section, name), value, key)
+        elif key not in (("run", "method"), ("run", "preset")):
+            if value is None and _is_union(known[name]):
+                yield (*key, "name"), (None, str)
+            elif get_origin(known.get(name)) is not Mapping:
+                yield key, (value, known.get(name, type(value)))
+
+
 def merge_file(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """The table with all that a TOML file says, which may be a part of a preset or a whole one.
 

@@ -122,11 +122,11 @@ def walk(method: Latent, images: Tensor, *, dims: int, steps: int, pca: bool = F
                     "--pca takes principal directions of codes, and nothing encodes into this latent space",
                     "leave it out to walk along latent dimensions",
                 )
-            directions = _principal(codes, seed)
+            directions = principal(codes, seed)
         elif codes is not None:
-            directions = _by_variance(method, codes, seed)
+            directions = by_variance(method, codes, seed)
         else:
-            directions = _by_effect(method, seed)
+            directions = by_effect(method, seed)
         count = min(dims, len(directions.vectors))
         t = torch.linspace(-REACH, REACH, steps, device=device)
         rows = []
@@ -154,7 +154,7 @@ def walk(method: Latent, images: Tensor, *, dims: int, steps: int, pca: bool = F
     )
 
 
-def _by_variance(method: Latent, codes: Tensor, seed: int) -> Directions:
+def by_variance(method: Latent, codes: Tensor, seed: int) -> Directions:
     """Latent dimensions by the variance of the codes: the activity of Burda et al. 2016, arXiv:1509.00519."""
     variance = codes.var(0, correction=0)
     order = variance.argsort(descending=True)
@@ -169,7 +169,8 @@ def _by_variance(method: Latent, codes: Tensor, seed: int) -> Directions:
     )
 
 
-def _principal(codes: Tensor, seed: int) -> Directions:
+def principal(codes: Tensor, seed: int) -> Directions:
+    """Principal directions of codes [N, D], by their variance."""
     center = codes.mean(0)
     covariance = (codes - center).T @ (codes - center) / len(codes)
     values, vectors = torch.linalg.eigh(covariance.cpu().double())
@@ -185,7 +186,7 @@ def _principal(codes: Tensor, seed: int) -> Directions:
     )
 
 
-def _by_effect(method: Latent, seed: int) -> Directions:
+def by_effect(method: Latent, seed: int) -> Directions:
     """Latent dimensions by how much the picture changes from -2 to 2 sd: where nothing encodes."""
     device = device_of(method)  # type: ignore[arg-type]
     base = torch.randn(method.latent_dim, generator=seeded(torch.device("cpu"), seed)).to(device)

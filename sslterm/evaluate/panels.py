@@ -77,17 +77,8 @@ def reconstructions_panel(method: Reconstructs, images: Tensor) -> Panel:
 
 def embedding_map(method: Encodes, batch: Batch) -> Panel:
     """The first two principal components of the embedding (2-D codes as they are), coloured by class."""
-    features, labels = double(_embedding(method, batch.images)), batch.label
-    if features.shape[1] == 2:
-        points, what = features, f"codes of {len(features)} held-out images"
-        axes = ("z1", "z2")
-    else:
-        points, share = principal_plane(features)
-        what = (
-            f"PCA of the {features.shape[1]}-dimensional embedding of {len(features)} held-out images: "
-            f"{100 * share[0]:.0f} % + {100 * share[1]:.0f} % of the variance"
-        )
-        axes = ("first component", "second component")
+    points, what, axes = flat_map(double(_embedding(method, batch.images)))
+    labels = batch.label
     known = bool((labels >= 0).all())
     if known:
         points = torch.cat([points.cpu(), labels[:, None].cpu().double()], 1)
@@ -100,6 +91,18 @@ def embedding_map(method: Encodes, batch: Batch) -> Panel:
         x_label=axes[0],
         y_label=axes[1],
     )
+
+
+def flat_map(features: Tensor) -> tuple[Tensor, str, tuple[str, str]]:
+    """[N, D] float64 -> [N, 2] for a map, what it shows, and its axes: 2-D codes as they are, else PCA."""
+    if features.shape[1] == 2:
+        return features, f"codes of {len(features)} held-out images", ("z1", "z2")
+    points, share = principal_plane(features)
+    what = (
+        f"PCA of the {features.shape[1]}-dimensional embedding of {len(features)} held-out images: "
+        f"{100 * share[0]:.0f} % + {100 * share[1]:.0f} % of the variance"
+    )
+    return points, what, ("first component", "second component")
 
 
 def principal_plane(features: Tensor) -> tuple[Tensor, tuple[float, float]]:
@@ -123,6 +126,14 @@ def principal_plane(features: Tensor) -> tuple[Tensor, tuple[float, float]]:
     signs = torch.where(signs == 0, torch.ones_like(signs), signs)
     total = float(values.sum()) or 1.0
     return centred @ (axes * signs), (float(values[0]) / total, float(values[1]) / total)
+
+
+def principal_axes(features: Tensor, count: int) -> Tensor:
+    """[N, D] -> [N, count]: coordinates along the first principal components."""
+    centred = features - features.mean(0)
+    _, vectors = torch.linalg.eigh(centred.T @ centred)
+    coordinates: Tensor = centred @ vectors.flip(1)[:, :count]
+    return coordinates
 
 
 def spectrum(method: Encodes, images: Tensor) -> Panel:

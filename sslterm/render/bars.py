@@ -1,4 +1,7 @@
-"""Bars in eighths of a cell: lying, with names and values, or standing where there are too many to name."""
+"""Bars in eighths of a cell: lying, with names and values, or standing where there are too many to name.
+
+A cursor reads one of them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslterm.render.cells import Cells, fit, text_width
+from sslterm.render.cursor import Mark, Reading, Spot
 from sslterm.render.palette import GROUND, MUTED, categorical
 from sslterm.render.quantity import column, number
 from sslterm.run.panels import Panel
@@ -53,8 +57,8 @@ def draw_bars(panel: Panel, width: int, height: int, *, color: bool) -> tuple[Ce
 
 def _draw_lying(panel: Panel, width: int, height: int, *, color: bool) -> Cells:
     cells = Cells.blank(width, height)
-    names, values = bar_names(panel), column([float(value) for value in panel.array])
-    name_width = min(max(map(text_width, names)), width // 3)
+    names, values = bar_names(panel), _values(panel)
+    name_width = _name_width(names, width)
     value_width = min(max(map(text_width, values)), width // 3)
     room = width - name_width - value_width - 2
     for row, (name, value, size) in enumerate(zip(names, values, panel.array, strict=True)):
@@ -88,12 +92,10 @@ def _draw_standing(panel: Panel, width: int, height: int, *, color: bool) -> tup
     cells = Cells.blank(width, height)
     low, high = bar_range(panel)
     marks = [number(high, 3), number(low, 3)]
-    gutter = max(map(text_width, marks)) + 1 if width >= 20 else 0
+    gutter, each, wide = _standing(panel, width)
     rows = height - 1 if height >= 4 else height
-    room = width - gutter
-    each = -(-len(panel.array) // room)
     tops = np.fmax.reduceat(panel.array, np.arange(0, len(panel.array), each))
-    tops = tops.repeat(max(room // len(tops), 1))
+    tops = tops.repeat(wide)
     share = np.clip((np.nan_to_num(tops, nan=low) - low) / (high - low), 0, 1)
     eighths = np.rint(share * rows * 8).astype(np.intp)
     filled = np.clip(eighths[None, :] - 8 * np.arange(rows - 1, -1, -1)[:, None], 0, 8)
@@ -106,3 +108,61 @@ def _draw_standing(panel: Panel, width: int, height: int, *, color: bool) -> tup
         cells.put("0", rows, gutter, MUTED)
         cells.put_right(f"{len(panel.array) - 1:,}", rows, min(gutter + len(tops), width), MUTED)
     return cells, f"largest of {each} a column" if each > 1 else ""
+
+
+def _values(panel: Panel) -> list[str]:
+    return column([float(value) for value in panel.array])
+
+
+def _name_width(names: list[str], width: int) -> int:
+    return min(max(map(text_width, names)), width // 3)
+
+
+def _standing(panel: Panel, width: int) -> tuple[int, int, int]:
+    """Of standing bars: columns before the first, bars a column of the picture, and its width in cells."""
+    marks = [number(value, 3) for value in bar_range(panel)]
+    gutter = max(map(text_width, marks)) + 1 if width >= 20 else 0
+    each = -(-len(panel.array) // (width - gutter))
+    return gutter, each, max((width - gutter) // -(-len(panel.array) // each), 1)
+
+
+def locate_bar(panel: Panel, width: int, height: int, row: int, at: int) -> Spot | None:
+    """The bar in a row of the picture, or in a column where they stand."""
+    if width < 1 or height < 1:
+        return None
+    if len(panel.array) <= height:
+        return Spot(0, row) if 0 <= row < len(panel.array) else None
+    gutter, each, wide = _standing(panel, width)
+    index = (at - gutter) // wide * each
+    return Spot(0, index) if 0 <= index < len(panel.array) else None
+
+
+def move_bar(panel: Panel, width: int, height: int, spot: Spot, dx: int, dy: int) -> Spot:
+    """Bars further; where several share a column, to the next column."""
+    if width < 1 or height < 1 or not len(panel.array):
+        return spot
+    each = 1 if len(panel.array) <= height else _standing(panel, width)[1]
+    last = (len(panel.array) - 1) // each
+    return Spot(0, min(max(spot.column // each + dx + dy, 0), last) * each)
+
+
+def read_bar(panel: Panel, width: int, height: int, spot: Spot) -> Reading | None:
+    """The name and the value of a bar; of several in one column the largest."""
+    if width < 1 or height < 1 or not spot.column < len(panel.array):
+        return None
+    unit = f" {panel.y_label}" if panel.y_label else ""
+    names = bar_names(panel)
+    if len(panel.array) <= height:
+        mark = Mark("name", 2 * spot.column, 0, 2 * spot.column + 2, _name_width(names, width) + 1)
+        value = number(float(panel.array[spot.column]))
+        return Reading(spot, f"{names[spot.column]}: {value}{unit}", mark)
+    gutter, each, wide = _standing(panel, width)
+    first = spot.column // each * each
+    several = panel.array[first : first + each]
+    index = first + (int(np.nanargmax(several)) if np.isfinite(several).any() else 0)
+    text = f"{names[index]}: {number(float(panel.array[index]))}{unit}"
+    if len(several) > 1:
+        text += f" · largest of {first}–{first + len(several) - 1}"
+    left = gutter + first // each * wide + (wide - 1) // 2
+    rows = height - 1 if height >= 4 else height
+    return Reading(spot, text, Mark("line", 0, left, 2 * rows, left + 1))

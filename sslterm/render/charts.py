@@ -45,6 +45,8 @@ _TITLES: Final[Mapping[str, str]] = {
 }
 _BASELINE: Final = "_pixels"
 """How metrics end that say what raw pixels reach."""
+FEWEST_TO_SMOOTH: Final = 30
+"""Of fewer points, an average would say what none of them does."""
 _LAST: Final = ("lr", "grad_norm", "images_per_second")
 """What says how it trains rather than what it learns."""
 _LESS_IS_BETTER: Final = ("neg_elbo", "nll", "bits_per_dim", "reconstruction", "mse", "error")
@@ -236,11 +238,11 @@ def line_of(
     smoother: Smoother,
     *,
     hue: int,
-    dashed: bool = False,
 ) -> Line:
     """The line of a metric through (x, y), each [N], as a view draws it."""
-    smooth = smoother.smooth(f"{metric} {name}", y, view.smoothing) if view.smoothing > 0 else None
-    return Line(name=name, x=x, y=y, hue=hue, smooth=smooth, best=best_of(metric), dashed=dashed)
+    wanted = view.smoothing > 0 and len(y) >= FEWEST_TO_SMOOTH
+    smooth = smoother.smooth(f"{metric} {name}", y, view.smoothing) if wanted else None
+    return Line(name=name, x=x, y=y, hue=hue, smooth=smooth, best=best_of(metric))
 
 
 def plot_of_lines(
@@ -252,6 +254,9 @@ def plot_of_lines(
     notes: tuple[str, ...] = (),
 ) -> Plot:
     """Lines of a metric under a view; `ends` is what there is to see of them, `notes` follow the title."""
+    if view.smoothing > 0:
+        smooth = any(line.smooth is not None for line in lines)
+        notes = (*notes, f"EMA {view.smoothing:g}" if smooth else "too few points for EMA")
     return Plot(
         title=title_of(metric),
         lines=tuple(lines),
@@ -261,7 +266,7 @@ def plot_of_lines(
         log_x=view.log_x,
         x_range=None if ends is None else view.shown(ends),
         cursor=view.cursor,
-        notes=(*notes, f"EMA {view.smoothing:g}") if view.smoothing > 0 else notes,
+        notes=notes,
     )
 
 

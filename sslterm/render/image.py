@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslterm.render.cells import Cells
-from sslterm.render.halfblock import grey_cells, half_blocks
+from sslterm.render.halfblock import grey_cells, half_blocks, merge_runs
 from sslterm.render.palette import GROUND, Colors, pack
 from sslterm.run.panels import Panel
 
@@ -165,5 +165,5 @@ def draw_images(panel: Panel, width: int, height: int, *, color: bool) -> tuple[
         return cells, "no images" if not panel.array.size else ""
     grid = plan(panel, width, 2 * height)
     pixels = mosaic(panel, grid, tones=_TONES)
-    cells.paste(half_blocks(pixels) if color else grey_cells(pixels), 0, 0)
+    cells.paste(merge_runs(half_blocks(pixels)) if color else grey_cells(pixels), 0, 0)
     return cells, grid.note

@@ -49,7 +49,7 @@ def plot_picture(plot: Plot, width: int = _WIDTH, height: int = _HEIGHT) -> Imag
         return picture
     ranges = _with_margins(ranges, plot)
     area = Image.new("RGB", (width * _FINE, height * _FINE), PAPER)
-    _draw_grid(area, ranges)
+    draw_grid(area, ranges)
     for line in reversed(plot.lines):
         if line.smooth is not None:
             _draw_values(area, line, line.y, ranges, color=_behind(line.hue), wide=1)
@@ -65,7 +65,7 @@ def plot_picture(plot: Plot, width: int = _WIDTH, height: int = _HEIGHT) -> Imag
     ]
     if plot.notes:
         entries.append((" · ".join(plot.notes), None))
-    return _with_legend(_with_axes(area, ranges, x_label, y_label), entries)
+    return _with_legend(with_axes(area, ranges, x_label, y_label), entries)
 
 
 def _with_margins(ranges: Ranges, plot: Plot) -> Ranges:
@@ -117,7 +117,7 @@ def _ticks(ranges: Ranges, *, time: bool = False) -> tuple[list[tuple[float, str
     return across, list(zip(downwards, tick_labels(values, log=ranges.log_y), strict=True))
 
 
-def _draw_grid(area: Image.Image, ranges: Ranges) -> None:
+def draw_grid(area: Image.Image, ranges: Ranges) -> None:
     draw = ImageDraw.Draw(area)
     for place, _ in _ticks(ranges)[1]:
         y = place * (area.height - 1)
@@ -152,7 +152,7 @@ def _draw_values(
                 draw.circle(point, (1 + wide) * _FINE, fill=color)
 
 
-def _with_axes(area: Image.Image, ranges: Ranges, x_label: str, y_label: str) -> Image.Image:
+def with_axes(area: Image.Image, ranges: Ranges, x_label: str, y_label: str) -> Image.Image:
     """`area` with ticks, their names and labels at the left and below."""
     x_ticks, y_ticks = _ticks(ranges, time=x_label.removesuffix(" (log)") == TIME)
     label = line_height(TEXT_SIZE) + 4
@@ -226,7 +226,7 @@ def scatter_picture(panel: Panel) -> tuple[Image.Image, str]:
         draw.circle((x, y), radius, fill=rgb(categorical_on_paper(kind)), outline=PAPER, width=_FINE)
     area = area.resize((side // _FINE, side // _FINE), Image.Resampling.LANCZOS)
     ranges = Ranges((x_low, x_high), (y_low, y_high), log_y=False)
-    picture = _with_axes(area, ranges, panel.x_label, panel.y_label)
+    picture = with_axes(area, ranges, panel.x_label, panel.y_label)
     entries = [(name, categorical_on_paper(k)) for k, name in class_names(panel, classes).items()]
     return _with_legend(picture, entries), f"{len(points):,} points"
 
@@ -281,4 +281,4 @@ def _standing(panel: Panel) -> Image.Image:
             box = (place * each, min(y, zero), (place + 1) * each - (2 if each > 3 else 1), max(y, zero))
             draw.rectangle(box, fill=color)
     ranges = Ranges((0.0, float(len(panel.array))), (low, high), log_y=False)
-    return _with_axes(area, ranges, panel.x_label, panel.y_label)
+    return with_axes(area, ranges, panel.x_label, panel.y_label)

@@ -1,4 +1,4 @@
-"""Scatter plots: Braille dots in the colour of the class that is most frequent in a cell."""
+"""Scatter plots: Braille dots in the colour of the class that is most frequent in a cell; a cursor on points."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslterm.render.cells import Cells, text_width
+from sslterm.render.cursor import Mark, Reading, Spot, nearest
 from sslterm.render.curve import BRAILLE, braille
 from sslterm.render.palette import MUTED, categorical
+from sslterm.render.quantity import number
 from sslterm.run.panels import Panel
 
 _CELLS_A_POINT = 12
@@ -23,6 +25,13 @@ def points_of(panel: Panel) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     array = array[np.isfinite(array[:, :2]).all(axis=1)] if array.shape[1] >= 2 else np.zeros((0, 2))
     classes = np.nan_to_num(array[:, 2]) if array.shape[1] > 2 else np.zeros(len(array))
     return array[:, :2], np.maximum(classes, 0).astype(np.intp)
+
+
+def finite_rows(panel: Panel) -> NDArray[np.intp]:
+    """Where in the panel's array the points of `points_of` stand."""
+    if panel.array.shape[1] < 2:
+        return np.zeros(0, dtype=np.intp)
+    return np.flatnonzero(np.isfinite(panel.array[:, :2]).all(axis=1))
 
 
 def spans(points: NDArray[Any]) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -50,9 +59,7 @@ def draw_scatter(panel: Panel, width: int, height: int, *, color: bool) -> tuple
         return cells, "no points"
     names = class_names(panel, classes)
     rows = height - _draw_legend(cells, names, color=color)
-    (x_low, x_high), (y_low, y_high) = spans(points)
-    column = np.rint((points[:, 0] - x_low) / (x_high - x_low) * (2 * width - 1)).astype(np.intp)
-    row = np.rint((y_high - points[:, 1]) / (y_high - y_low) * (4 * rows - 1)).astype(np.intp)
+    row, column = _dots(points, width, rows)
     bitmap = np.zeros((4 * rows, 2 * width), dtype=bool)
     bitmap[row, column] = True
     dots = braille(bitmap)
@@ -69,6 +76,68 @@ def draw_scatter(panel: Panel, width: int, height: int, *, color: bool) -> tuple
     return cells, f"{len(points):,} points"
 
 
+def _dots(points: NDArray[np.float64], width: int, rows: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column of the Braille dot of every point, in `rows` x `width` cells."""
+    (x_low, x_high), (y_low, y_high) = spans(points)
+    column = np.rint((points[:, 0] - x_low) / (x_high - x_low) * (2 * width - 1)).astype(np.intp)
+    row = np.rint((y_high - points[:, 1]) / (y_high - y_low) * (4 * rows - 1)).astype(np.intp)
+    return row, column
+
+
+def _places(panel: Panel, width: int, height: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Numbers of the points that are drawn, and their places [N, 2] as row and column, in cells."""
+    points, classes = points_of(panel)
+    numbers = finite_rows(panel)
+    if width < 1 or height < 1 or not len(points):
+        return numbers[:0], np.zeros((0, 2))
+    names = class_names(panel, classes)
+    row, column = _dots(points, width, height - _legend_rows(names, height))
+    return numbers, np.stack([(row + 0.5) / 4, (column + 0.5) / 2], axis=1)
+
+
+def locate_point(panel: Panel, width: int, height: int, row: int, column: int) -> Spot | None:
+    """The point nearest to a cell; a cell counts as twice as high as wide."""
+    numbers, places = _places(panel, width, height)
+    away = (places - (row + 0.5, column + 0.5)) * (2, 1)
+    found = nearest(np.hypot(*away.T))
+    return Spot(0, int(numbers[found])) if found is not None else None
+
+
+def move_point(panel: Panel, width: int, height: int, spot: Spot, dx: int, dy: int) -> Spot:
+    """The next point in a direction: near, and little to the side. Where there is none, the same."""
+    numbers, places = _places(panel, width, height)
+    here = np.flatnonzero(numbers == spot.column)
+    if not len(here):
+        return Spot(0, int(numbers[0])) if len(numbers) else spot
+    for _ in range(max(abs(dx), abs(dy))):
+        away = (places - places[here[0]]) * (2, 1)
+        ahead = away @ np.sign([dy, dx])
+        aside = np.abs(away @ np.sign([dx, -dy]))
+        found = nearest(np.where(ahead > 0, ahead + 2 * aside, np.inf))
+        if found is None:
+            break
+        here = np.array([found])
+    return Spot(0, int(numbers[here[0]]))
+
+
+def read_point(panel: Panel, width: int, height: int, spot: Spot) -> Reading | None:
+    """The point's number from 0, its class and its coordinates."""
+    if not spot.column < len(panel.array) or panel.array.shape[1] < 2:
+        return None
+    numbers, places = _places(panel, width, height)
+    here = np.flatnonzero(numbers == spot.column)
+    mark = None
+    if len(here):
+        row, column = (int(part) for part in places[here[0]])
+        mark = Mark("point", 2 * row, column, 2 * row + 2, column + 1)
+    x, y = (number(float(value), 3) for value in panel.array[spot.column, :2])
+    parts = [f"point {spot.column}", f"({x}, {y})"]
+    if panel.array.shape[1] > 2:
+        kind = int(max(np.nan_to_num(panel.array[spot.column, 2]), 0))
+        parts.insert(1, panel.labels[kind] if kind < len(panel.labels) else f"class {kind}")
+    return Reading(spot, " · ".join(parts), mark)
+
+
 def _most_frequent(cell: NDArray[np.intp], classes: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     """The class that occurs most often in each of `count` cells (0 in empty ones)."""
     kinds, code = np.unique(classes, return_inverse=True)
@@ -76,9 +145,13 @@ def _most_frequent(cell: NDArray[np.intp], classes: NDArray[np.intp], count: int
     return np.asarray(kinds[votes.argmax(axis=1)])
 
 
+def _legend_rows(names: dict[int, str], height: int) -> int:
+    return 1 if names and height >= 5 else 0
+
+
 def _draw_legend(cells: Cells, names: dict[int, str], *, color: bool) -> int:
     """Names of the classes in the last row; returns the rows used."""
-    if not names or cells.height < 5:
+    if not _legend_rows(names, cells.height):
         return 0
     column = 0
     for kind, name in names.items():

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
-from sslterm.errors import DataError, ExitCode, SsltermError
+from sslterm.errors import DataError, ExitCode, SsltermError, UsageError
 from sslterm.run.events import EventsReader
 from sslterm.run.files import replace_file
-from sslterm.run.layout import RunDirectory
+from sslterm.run.layout import RunDirectory, holder
 from sslterm.run.metrics import MetricsReader
+from sslterm.run.status import LIVE_STATES, is_alive, read_status
 
 
 def command_of(run: RunDirectory, *, device: str, processes: int) -> list[str]:
@@ -36,26 +40,70 @@ def start_trainer(run: RunDirectory, *, device: str, processes: int) -> subproce
         )
 
 
+def kill_trainer(run: RunDirectory) -> None:
+    """End the trainer of a run at once, by SIGKILL: what it has done since its last checkpoint is lost.
+
+    Its process group goes with it where the trainer was started in a session of its own.
+
+    Raises:
+        UsageError: there is no trainer at work, it is on another host, or the process is not the run's trainer.
+        SsltermError: the process belongs to somebody else.
+    """
+    status = read_status(run.status)
+    if status is None or status.state not in LIVE_STATES:
+        raise UsageError(f"no trainer is at work on {run.name}")
+    if status.host != socket.gethostname():
+        raise UsageError(
+            f"{run.name} is trained on {status.host}", f"end it there: ssh {status.host} kill -9 {status.pid}"
+        )
+    if holder(run) != status.pid or not is_alive(status.pid, seen=status.heartbeat):
+        raise UsageError(f"the trainer of {run.name} is gone: there is nothing to kill")
+    try:
+        group = os.getpgid(status.pid)
+        if group == os.getsid(status.pid) and group != os.getsid(0) and _is_trainer(group):
+            os.killpg(group, signal.SIGKILL)
+        else:
+            os.kill(status.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    except OSError as error:
+        raise SsltermError(f"cannot kill the trainer of {run.name}: {error.strerror}") from error
+
+
+def _is_trainer(pid: int) -> bool:
+    """Whether a process was started by `command_of`; false also where that cannot be told."""
+    try:
+        return b"sslterm.train" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
 def raise_what_happened(run: RunDirectory, trainer: subprocess.Popen[bytes]) -> None:
-    """Raise the error that ended the trainer, as it is told in the run directory."""
+    """Raise the error that ended the trainer, as it is told in the run directory; a run never trained is removed."""
+    error = what_happened(run, trainer)
+    if error is not None:
+        remove_if_untouched(run)
+        raise error
+
+
+def what_happened(run: RunDirectory, trainer: subprocess.Popen[bytes]) -> SsltermError | None:
+    """The error that ended the trainer, as it is told in the run directory; None where there was none."""
     code = trainer.poll()
     if code in (None, ExitCode.OK, ExitCode.STOPPED):
-        return
+        return None
     events = EventsReader(run.events)
     events.refresh()
     failures = [event for event in events.events if event.get("kind") == "failed"]
-    if failures:
-        last = failures[-1]
-        error = SsltermError(str(last.get("message", "the trainer failed")), str(last.get("hint", "")))
-        known = [int(value) for value in ExitCode]
-        error.exit_code = ExitCode(last["exit_code"]) if last.get("exit_code") in known else ExitCode.FAILED
-    else:
+    if not failures:
         tail = run.log.read_text(errors="replace").strip().splitlines()[-1:] if run.log.exists() else []
-        error = SsltermError(
+        return SsltermError(
             f"the trainer of {run.name} ended with code {code}: {''.join(tail)}", f"see {run.log}"
         )
-    remove_if_untouched(run)
-    raise error
+    last = failures[-1]
+    error = SsltermError(str(last.get("message", "the trainer failed")), str(last.get("hint", "")))
+    known = [int(value) for value in ExitCode]
+    error.exit_code = ExitCode(last["exit_code"]) if last.get("exit_code") in known else ExitCode.FAILED
+    return error
 
 
 def remove_if_untouched(run: RunDirectory) -> None:

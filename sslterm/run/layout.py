@@ -282,6 +282,24 @@ def hold(run: RunDirectory) -> Iterator[None]:
         os.close(descriptor)
 
 
+def holder(run: RunDirectory) -> int | None:
+    """The pid of the process on this host that holds a run for training; None where none does, or none can tell."""
+    try:
+        descriptor = os.open(run.path / ".lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+        return int(pid) if pid.isascii() and pid.isdecimal() else None
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def _held(run: RunDirectory, pid: str) -> UsageError:
     by = f" by process {pid}" if pid else ""
     return UsageError(

@@ -77,8 +77,11 @@ class Panel:
             raise ValueError(f"panel {self.name!r} of kind {self.kind} cannot have shape {shape}")
 
 
-def save_panel(panel: Panel, path: Path) -> None:
+def save_panel(panel: Panel, path: Path, *, also: Mapping[str, NDArray[Any]] | None = None) -> None:
     """Write `panel` to `path` (an .npz), whole or not at all. Equal panels make equal files.
+
+    Args:
+        also: further arrays that the file is to hold for a person; `load_panel` leaves them alone.
 
     Raises:
         OSError: the run directory is read-only, or the disk is full.
@@ -89,6 +92,7 @@ def save_panel(panel: Panel, path: Path) -> None:
         content,
         array=np.asarray(panel.array, dtype=np.float32),
         about=np.frombuffer(json.dumps(about).encode(), np.uint8),
+        **dict[str, Any](also or {}),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, content.getvalue())

@@ -33,13 +33,23 @@ class Worker:
     Args:
         device: as `--device`.
         images: the checkpoint after so many images; the newest without it.
+        background: leave the processors to others: one thread, at a low priority.
     """
 
-    def __init__(self, run: RunDirectory, device: str = "auto", *, images: int | None = None) -> None:
+    def __init__(
+        self,
+        run: RunDirectory,
+        device: str = "auto",
+        *,
+        images: int | None = None,
+        background: bool = False,
+    ) -> None:
         self.run = run
         self._command = [sys.executable, "-m", "sslterm.worker", str(run.path), "--device", device]
         if images is not None:
             self._command += ["--images", str(images)]
+        if background:
+            self._command += ["--background"]
         self._asked = 0
 
     def __enter__(self) -> Self:
@@ -99,6 +109,15 @@ class Worker:
             if on_progress is not None:
                 on_progress(message["progress"])
         raise self._died()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there to be asked."""
+        return self._process.poll() is None
+
+    def terminate(self) -> None:
+        """End the process at once, whatever it is doing; may be called from another thread."""
+        self._process.terminate()
 
     def _died(self) -> SsltermError:
         code = self._process.wait()

@@ -28,6 +28,8 @@ SIGNS: Final[Mapping[str, tuple[str, int]]] = {
 LIVE: Final = frozenset({"starting", "running", "paused"})
 """States in which a trainer is at work and answers requests."""
 
+_DONE: Final = {"sample": "panels drawn", "set": "learning rate changed"}
+"""What was done on request, where no other event tells."""
 _COMMANDS: Final = {"sample": "sample", "decode": "traverse", "reconstruct": "reconstruct", "encode": "probe"}
 """What can be done with a trained method, by its capabilities."""
 
@@ -105,7 +107,10 @@ def event_line(event: Mapping[str, Any], headline: str = "") -> tuple[str, int] 
         return f"failed{at}: {event.get('message', '')}", ERROR
     if kind == "ack":
         outcome = str(event.get("outcome", ""))
-        return (f"{event.get('do')}: {outcome}", WARNING) if outcome not in ("", "done", "ok") else None
+        if outcome in ("", "done", "ok"):  # most of what is asked for tells of itself
+            done = _DONE.get(str(event.get("do")))
+            return (f"{done} as asked", MUTED) if done else None
+        return f"{event.get('do')}: {outcome}", WARNING
     if kind == "checkpoint":
         return f"checkpoint saved{at}", MUTED
     if kind == "started":
@@ -119,6 +124,12 @@ def event_line(event: Mapping[str, Any], headline: str = "") -> tuple[str, int] 
         "stopped": "stopped",
     }
     return (f"{said[kind]}{at}", MUTED) if kind in said else None
+
+
+def event_log(events: Sequence[Mapping[str, Any]], headline: str = "") -> list[tuple[str, int]]:
+    """All events that say something to a person, with their time and colour."""
+    told = [(event, event_line(event, headline)) for event in events]
+    return [(f"{clock_time(event)} {line[0]}", line[1]) for event, line in told if line is not None]
 
 
 def clock_time(event: Mapping[str, Any]) -> str:

@@ -17,19 +17,29 @@ import torch
 from sslterm.engine.load import Loaded, load_method
 from sslterm.errors import ExitCode
 from sslterm.run.layout import RunDirectory
-from sslterm.worker.desk import Stage
+from sslterm.worker.outputs import Stage
 from sslterm.worker.protocol import serve
+
+BACKGROUND_NICENESS = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m sslterm.worker RUN [--device D] [--images N]`."""
+    """`python -m sslterm.worker RUN [--device D] [--images N] [--background]`."""
     parser = argparse.ArgumentParser(prog="python -m sslterm.worker", description="Answer requests on a run.")
     parser.add_argument("run", type=Path, help="the run directory")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument(
         "--images", type=int, help="the checkpoint after so many images; the newest without it"
     )
+    parser.add_argument(
+        "--background",
+        action="store_true",
+        help="leave the processors to others: one thread, at a low priority",
+    )
     given = parser.parse_args(arguments)
+    if given.background:
+        os.nice(BACKGROUND_NICENESS)
+        torch.set_num_threads(1)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever prints must not break the protocol
 

@@ -1,4 +1,4 @@
-"""What a trained run does when it is asked: sample, traverse, reconstruct, probe, evaluate."""
+"""What a trained run does when it is asked: the commands, and what explores it live."""
 
 from __future__ import annotations
 
@@ -14,18 +14,30 @@ from sslterm.engine.build import build_method
 from sslterm.errors import DataError, UsageError, did_you_mean
 from sslterm.evaluate.features import choose, encode, evaluating, own_randomness, rankme, relative_std
 from sslterm.evaluate.fidelity import SAMPLES, draw_samples, fidelity
-from sslterm.evaluate.latent import PLANE_STEPS, has_plane, latent_plane, walk
 from sslterm.evaluate.likelihood import ImportanceWeighted, likelihood
 from sslterm.evaluate.online import reconstruction_error
 from sslterm.evaluate.panels import images_panel, reconstructions_panel
 from sslterm.evaluate.probe import probe
-from sslterm.methods.base import Encodes, Latent, Likelihood, Reconstructs, Samples
-from sslterm.worker.desk import Desk, Stage, other_source, read_image
-from sslterm.worker.outputs import Report, partial_reporter, write_output
-from sslterm.worker.requests import Evaluate, Probe, Reconstruct, Request, Sample, Traverse
-
-CODES = 2000
-"""Held-out images whose codes tell the range and the directions of a latent space."""
+from sslterm.methods.base import Encodes, Likelihood, Reconstructs, Samples
+from sslterm.worker.desk import Desk, other_source, read_image
+from sslterm.worker.embedding import embed, neighbours
+from sslterm.worker.explore import CODES, code_of, decode_codes, explore, interpolate, traverse
+from sslterm.worker.outputs import Report, Stage, partial_reporter, stages, write_output
+from sslterm.worker.requests import (
+    Code,
+    Decode,
+    Embed,
+    Evaluate,
+    Explore,
+    Interpolate,
+    Neighbours,
+    Probe,
+    Reconstruct,
+    Reload,
+    Request,
+    Sample,
+    Traverse,
+)
 
 
 def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
@@ -39,13 +51,28 @@ def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
         case Sample():
             result = _sample(desk, request, report)
         case Traverse():
-            result = _traverse(desk, request, report)
+            result = traverse(desk, request, report)
         case Reconstruct():
             result = _reconstruct(desk, request, report)
         case Probe():
             result = _probe(desk, request, report)
         case Evaluate():
             result = _evaluate(desk, request, report)
+        case Explore():
+            result = explore(desk, request)
+        case Decode():
+            result = decode_codes(desk, request)
+        case Code():
+            result = code_of(desk, request)
+        case Interpolate():
+            result = interpolate(desk, request)
+        case Embed():
+            result = embed(desk, request, report)
+        case Neighbours():
+            result = neighbours(desk, request, report)
+        case Reload():
+            desk.reload()
+            result = {"images": desk.loaded.images}
     return {"run": desk.run.name, **result}
 
 
@@ -56,7 +83,7 @@ def _sample(desk: Desk, request: Sample, report: Report) -> dict[str, Any]:
     label = _label(desk, request.label)
     images = draw_samples(
         method, request.n, seed=request.seed, label=label,
-        progress=_stages(report), watch=partial_reporter(report) if request.watch else lambda partial: None,
+        progress=stages(report), watch=partial_reporter(report) if request.watch else lambda partial: None,
     )  # fmt: skip
     which = "" if label is None else f", class {request.label}"
     panel = images_panel("samples", images, f"{request.n} samples{which}, seed {request.seed}")
@@ -83,32 +110,11 @@ def _label(desk: Desk, text: str) -> int | None:
     raise UsageError(f"there is no class {text!r} in {desk.data}", did_you_mean(text, classes))
 
 
-def _traverse(desk: Desk, request: Traverse, report: Report) -> dict[str, Any]:
-    method = desk.loaded.method
-    if not isinstance(method, Latent):
-        raise desk.cannot("traverse")
-    if request.steps == 1:
-        raise UsageError("traverse: steps = 1 is out of range: it must be at least 2")
-    _stages(report)("decoding", 0, 1)
-    images = desk.held_out(CODES, seed=request.seed)
-    if has_plane(method) and not request.dims and not request.pca:
-        panel = latent_plane(method, images, steps=request.steps or PLANE_STEPS)
-        stem = f"latent-plane-{desk.loaded.images}"
-    else:
-        dims, steps = request.dims or 10, request.steps or 11
-        panel = walk(method, images, dims=dims, steps=steps, pca=request.pca, seed=request.seed)
-        stem = f"traversal-{desk.loaded.images}-seed{request.seed}" + ("-pca" if request.pca else "")
-    path = write_output(desk.run, panel, stem, request.out)
-    rows = len(panel.array) // panel.columns
-    shape = {"latent_dim": method.latent_dim, "rows": rows, "columns": panel.columns}
-    return {"path": path, **shape, "caption": panel.caption}
-
-
 def _reconstruct(desk: Desk, request: Reconstruct, report: Report) -> dict[str, Any]:
     method = desk.loaded.method
     if not isinstance(method, Reconstructs):
         raise desk.cannot("reconstruct")
-    report_stage = _stages(report)
+    report_stage = stages(report)
     results: list[dict[str, Any]] = []
     with evaluating(desk.loaded.method), own_randomness(desk.device, request.seed):
         if not request.images:
@@ -143,7 +149,7 @@ def _reconstruct(desk: Desk, request: Reconstruct, report: Report) -> dict[str, 
 def _probe(desk: Desk, request: Probe, report: Report) -> dict[str, Any]:
     if not isinstance(desk.loaded.method, Encodes):
         raise desk.cannot("probe")
-    stage = _stages(report)
+    stage = stages(report)
     train, test, data = desk.train, desk.test, desk.data
     if request.data:
         source = other_source(desk, request.data, stage)
@@ -173,7 +179,7 @@ def _evaluate(desk: Desk, request: Evaluate, report: Report) -> dict[str, Any]:
         )
     results: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
-    for what, measure in _measures(desk, request, _stages(report)):
+    for what, measure in _measures(desk, request, stages(report)):
         try:
             results += measure
         except (UsageError, DataError) as error:  # too few images for one measure says nothing of the others
@@ -218,7 +224,3 @@ def _embedding(method: Encodes, desk: Desk, n: int | None, seed: int) -> Iterato
     about = {"kind": "exact", "n": len(index), "split": "test", "dimensions": features.shape[1], "seed": seed}
     yield {"name": "rankme", "value": rankme(features), "unit": "dimensions", **about}
     yield {"name": "relative_std", "value": relative_std(features), "unit": "1/sqrt(D)", **about}
-
-
-def _stages(report: Report) -> Stage:
-    return lambda stage, done, total: report({"stage": stage, "done": done, "total": total})

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Hashable
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,21 +15,20 @@ from sslterm.config.schema import DataConfig
 from sslterm.data.decode import UnreadableError, decode
 from sslterm.data.source import Source, load_source
 from sslterm.data.store import Store
+from sslterm.engine.checkpoint import newest_checkpoint
 from sslterm.engine.load import Loaded
 from sslterm.errors import DataError, UsageError
 from sslterm.evaluate.features import BATCH, choose
 from sslterm.evaluate.judge import Space, make_space
 from sslterm.methods.base import CAPABILITIES
 from sslterm.run.layout import RunDirectory
+from sslterm.worker.outputs import Stage
 
 COMMANDS = {
     "sample": "sample", "traverse": "decode", "reconstruct": "reconstruct", "complete": "complete",
     "colorize": "colorize", "track": "track", "probe": "encode", "evaluate": "log_prob",
 }  # fmt: skip
 """The command that makes use of a capability."""
-
-Stage = Callable[[str, int, int], None]
-"""(what is being done, how much of it is done, how much there is)."""
 
 
 class Desk:
@@ -38,6 +38,8 @@ class Desk:
         self.run = run
         self.loaded = loaded
         self.device = device
+        self.maps: dict[Hashable, Any] = {}
+        """Embeddings and their maps, made once for each checkpoint."""
         self._space: Space | None = None
 
     @cached_property
@@ -53,6 +55,19 @@ class Desk:
         if self._space is None:
             self._space = make_space(self.data, self.train, self.test, device=self.device, progress=progress)
         return self._space
+
+    def reload(self) -> None:
+        """Take the weights of the newest checkpoint; data and method stay.
+
+        Raises:
+            DataError: there is none, or it is damaged.
+        """
+        checkpoint, _ = newest_checkpoint(self.run)
+        if checkpoint is None:
+            raise DataError(f"{self.run.name} has no checkpoint any more")
+        self.loaded.method.load_state_dict(checkpoint.model_state())
+        self.loaded = dataclasses.replace(self.loaded, images=checkpoint.images)
+        self.maps.clear()
 
     @property
     def data(self) -> str:

@@ -2,28 +2,64 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from sslterm.errors import UsageError
+from sslterm.render.animation import write_gif
 from sslterm.render.png import write_png
 from sslterm.run.layout import RunDirectory
+from sslterm.run.packed import pack
 from sslterm.run.panels import Panel, save_panel
 
 Report = Callable[[dict[str, Any]], None]
 """Told what is being done: {stage, done, total} and, for partial samples, image: {shape, uint8 in base64}."""
 
+Stage = Callable[[str, int, int], None]
+"""(what is being done, how much of it is done, how much there is)."""
+
 PARTIAL_SECONDS = 0.25
 PARTIAL_SIDE = 48
 """Partial samples are for watching: at most this often, at most this large."""
+
+MOST_VALUES = 1 << 22
+"""Values of images that are sent at once; more of them are reduced in size."""
+
+
+def to_bytes(images: Tensor) -> NDArray[np.uint8]:
+    """[N, C, H, W] in [0, 1] -> uint8; what is not a number is black."""
+    whole = (images.detach().float().nan_to_num(0.0, 1.0, 0.0).clamp(0, 1) * 255).round().to(torch.uint8)
+    bytes_: NDArray[np.uint8] = whole.cpu().numpy()
+    return bytes_
+
+
+def pack_images(images: Tensor) -> dict[str, Any]:
+    """Images [N, C, H, W] in [0, 1] as they are sent: {shape, uint8}."""
+    return pack(to_bytes(images))
+
+
+def within_bounds(images: Tensor, side: int = 0) -> Tensor:
+    """Images whose sides are at most `side` (0: any), and whose values are few enough to be sent."""
+    most = (MOST_VALUES / max(len(images) * images.shape[1], 1)) ** 0.5
+    scale = min(side or most, most) / max(images.shape[2:])
+    if scale >= 1:
+        return images
+    return F.interpolate(images.float(), scale_factor=scale, mode="bilinear", antialias=True)
+
+
+def stages(report: Report) -> Stage:
+    """Reports how far a stage is."""
+    return lambda stage, done, total: report({"stage": stage, "done": done, "total": total})
 
 
 def partial_reporter(report: Report) -> Callable[[Tensor], None]:
@@ -39,15 +75,26 @@ def partial_reporter(report: Report) -> Callable[[Tensor], None]:
         if max(small.shape[2:]) > PARTIAL_SIDE:
             scale = PARTIAL_SIDE / max(small.shape[2:])
             small = F.interpolate(small, scale_factor=scale, mode="bilinear", antialias=True)
-        data = (small.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-        image = {"shape": data.shape, "uint8": base64.b64encode(data.tobytes()).decode()}
-        report({"stage": "sampling", "done": 0, "total": 0, "image": image})
+        report({"stage": "sampling", "done": 0, "total": 0, "image": pack_images(small)})
 
     return watch
 
 
-def write_output(run: RunDirectory, panel: Panel, stem: str, out: str) -> str:
+def write_output(
+    run: RunDirectory,
+    panel: Panel,
+    stem: str,
+    out: str,
+    *,
+    also: Mapping[str, NDArray[Any]] | None = None,
+    frames: NDArray[np.uint8] | None = None,
+) -> str:
     """Write a panel as a picture and as numbers; returns the path that the person should open.
+
+    Args:
+        out: the file that the person named; "" takes a new name in RUN/outputs.
+        also: arrays that go into the .npz beside the panel's own.
+        frames: [T, C, H, W] of an animation, written beside the picture as a GIF.
 
     Raises:
         UsageError: `out` names neither a .png nor a .npz.
@@ -58,24 +105,29 @@ def write_output(run: RunDirectory, panel: Panel, stem: str, out: str) -> str:
         if path.suffix.lower() not in (".png", ".npz"):
             raise UsageError(f"--out {out}: pictures are .png, numbers .npz")
         path.parent.mkdir(parents=True, exist_ok=True)
-        (write_png if path.suffix.lower() == ".png" else save_panel)(panel, path)
-        return str(path)
-    folder = run.path / "outputs"
-    folder.mkdir(exist_ok=True)
-    path = _claim(folder, stem)
-    write_png(panel, path)
-    save_panel(panel, path.with_suffix(".npz"))
+        if path.suffix.lower() == ".png":
+            write_png(panel, path)
+        else:
+            save_panel(panel, path, also=also)
+    else:
+        folder = run.path / "outputs"
+        folder.mkdir(exist_ok=True)
+        path = _claim(folder, stem)
+        write_png(panel, path)
+        save_panel(panel, path.with_suffix(".npz"), also=also)
+    if frames is not None:
+        write_gif(frames, path.with_suffix(".gif"))
     return str(path)
 
 
 def _claim(folder: Path, stem: str) -> Path:
-    """A name in `folder` that nobody has: stem.png, stem-2.png, ..."""
+    """A name in `folder` that nobody has, with any of the endings: stem.png, stem-2.png, ..."""
     number = 1
     while True:
         path = folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
-        try:
+        number += 1
+        if any(path.with_suffix(suffix).exists() for suffix in (".npz", ".gif")):
+            continue
+        with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        except FileExistsError:
-            number += 1
-        else:
             return path

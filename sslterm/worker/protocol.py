@@ -24,8 +24,8 @@ from sslterm.engine.load import Loaded
 from sslterm.errors import DeviceError, ExitCode, SsltermError, UsageError
 from sslterm.run.layout import RunDirectory
 from sslterm.worker.actions import answer
-from sslterm.worker.desk import Desk, Stage
-from sslterm.worker.outputs import Report
+from sslterm.worker.desk import Desk
+from sslterm.worker.outputs import Report, Stage, stages
 from sslterm.worker.requests import read_request
 
 PROGRESS_SECONDS = 0.1
@@ -82,9 +82,7 @@ def _parse(line: str) -> dict[str, Any]:
 def _open(run: RunDirectory, device: str, load: Load, report: Report) -> Desk:
     here = find_device(device)
 
-    def progress(stage: str, done: int, total: int) -> None:
-        report({"stage": stage, "done": done, "total": total})
-
+    progress = stages(report)
     progress(f"loading {run.name}", 0, 1)
     return Desk(run, load(run, here, progress), here)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sslterm.config.read import parse
 from sslterm.config.schema import Count, Natural
@@ -30,6 +30,14 @@ class Traverse:
     steps: Natural = 0
     """Columns; 0 takes 20 for the plane and 11 for rows."""
     pca: bool = False
+    between: tuple[Natural, ...] = ()
+    """Two seeds: a path between two codes in place of a plane or rows."""
+    ends: Literal["auto", "prior", "codes"] = "auto"
+    """What the seeds draw: from the prior, or held-out images whose codes are taken; auto: the prior, if any."""
+    path: Literal["auto", "linear", "spherical"] = "auto"
+    """auto: spherical where the prior is normal in more than two dimensions."""
+    gif: bool = False
+    """Also an animated GIF of the path."""
     seed: Natural = 0
     out: str = ""
 
@@ -62,13 +70,91 @@ class Evaluate:
     seed: Natural = 0
 
 
-Request = Sample | Traverse | Reconstruct | Probe | Evaluate
+@dataclass(frozen=True, kw_only=True)
+class Explore:
+    """-> {dimensions, prior, origin, families, codes, shape, images}: what there is to explore."""
+
+    seed: Natural = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decode:
+    """-> {images: packed uint8 [N, C, H, W]}: what codes are decoded to."""
+
+    z: str
+    """[N, latent_dim] as `run.packed.pack_rows` writes them; at most 1,024 codes."""
+    side: Natural = 0
+    """Images with longer sides are reduced to this; 0 leaves them, unless they are too many to be sent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """-> {z, place, index, label, class_name, image}: a held-out image and its code."""
+
+    place: Natural = 0
+    """Its number in a fixed random order; it goes round."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpolate:
+    """-> {kind, z, images, path, gif}: codes through points, and what they are decoded to; maybe saved."""
+
+    z: str
+    """[K, latent_dim], K >= 2, as in `Decode`."""
+    steps: Count = 11
+    """Codes from one point to the next, both included."""
+    path: Literal["auto", "linear", "spherical"] = "auto"
+    names: tuple[str, ...] = ()
+    """Of the points."""
+    save: bool = False
+    """Write a PNG strip, a GIF and an .npz with the codes to RUN/outputs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embed:
+    """-> {points, labels, class_names, caption, x_label, y_label, n, images, path}: a map of the embedding."""
+
+    method: Literal["pca", "tsne"] = "pca"
+    n: Count = 2000
+    """Held-out images, as far as there are so many."""
+    seed: Natural = 0
+    save: bool = False
+    """Write it to RUN/outputs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbours:
+    """-> {places, similarities, images}: an image of the map, then the k nearest to it by cosine similarity."""
+
+    place: Natural
+    """Its number in the map."""
+    k: Natural = 8
+    n: Count = 2000
+    seed: Natural = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reload:
+    """-> {images}: go over to the newest checkpoint."""
+
+
+Request = (
+    Sample | Traverse | Reconstruct | Probe | Evaluate
+    | Explore | Decode | Code | Interpolate | Embed | Neighbours | Reload
+)  # fmt: skip
 REQUESTS: Mapping[str, type[Request]] = {
     "sample": Sample,
     "traverse": Traverse,
     "reconstruct": Reconstruct,
     "probe": Probe,
     "evaluate": Evaluate,
+    "explore": Explore,
+    "decode": Decode,
+    "code": Code,
+    "interpolate": Interpolate,
+    "embed": Embed,
+    "neighbours": Neighbours,
+    "reload": Reload,
 }
 """By the request's `do`."""
 
@@ -82,5 +168,9 @@ def read_request(do: object, arguments: Mapping[str, Any]) -> Request:
     if not isinstance(do, str) or do not in REQUESTS:
         raise UsageError(f"there is no request {do!r}", did_you_mean(str(do), REQUESTS))
     cls = REQUESTS[do]
-    defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+    defaults = {
+        field.name: field.default
+        for field in dataclasses.fields(cls)
+        if field.default is not dataclasses.MISSING
+    }
     return parse(cls, defaults | dict(arguments), do)

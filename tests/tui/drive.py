@@ -9,7 +9,9 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from sslterm.tui.app import MonitorApp
-from sslterm.tui.screens.watch import Outcome, WatchScreen
+from sslterm.tui.export import screen_cells
+from sslterm.tui.screens.tiles import TileScreen
+from sslterm.tui.screens.watch import Outcome
 
 Script = Callable[[Pilot[Outcome]], Awaitable[None]]
 
@@ -36,7 +38,6 @@ async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     raise AssertionError("what was waited for did not happen")
 
 
-def text_of(screen: WatchScreen) -> str:
-    """Everything that a run's screen shows, part after part."""
-    parts = (screen.header, screen.charts, screen.panel, screen.log_view, screen.key_bar)
-    return "\n".join(part.shown.plain() for part in parts if part.shown is not None and part.display)
+def text_of(screen: TileScreen) -> str:
+    """Everything that a run's screen shows."""
+    return screen_cells(screen).plain()

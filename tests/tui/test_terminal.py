@@ -138,7 +138,7 @@ def test_no_color_sends_no_colour(tmp_path: Path, open_terminal: Open) -> None:
     terminal = open_terminal(full_run(tmp_path, state="paused").path, NO_COLOR="1")
     terminal.wait_for("? keys")
     terminal.child.send("\t?")
-    terminal.wait_for("Show this list")
+    terminal.wait_for("Save a checkpoint now")
     cells = [cell for row in terminal.screen.buffer.values() for cell in row.values()]
     assert {(cell.fg, cell.bg) for cell in cells} == {("default", "default")}
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sslterm.catalog import CATALOG
 from sslterm.run.status import Status
 from sslterm.tui.facts import age, clock_parts, entry_of, event_line, fitting, result_lines, share_done
-from sslterm.tui.screens.watch_layout import arrange
-from sslterm.tui.widgets.charts import grid_shape
+from sslterm.tui.mosaic import grid_shape
+from sslterm.tui.screens.watch_layout import share_rows
 from sslterm.tui.widgets.header import progress_bar
 
 
@@ -90,18 +90,13 @@ def test_ages(seconds: float, text: str) -> None:
     assert age(seconds) == text
 
 
-@given(
-    st.integers(1, 400), st.integers(1, 150), st.booleans(), st.booleans(), st.integers(0, 4),
-    st.sampled_from(["", "charts", "panel"]),
-)  # fmt: skip
-def test_shares_never_exceed_the_screen(
-    width: int, height: int, panels: bool, charts: bool, result: int, only: str
-) -> None:
-    shares = arrange(width, height, panels=panels, charts=charts, result=result, only=only)
+@given(st.integers(1, 150), st.integers(0, 4), st.booleans())
+def test_rows_never_exceed_the_screen(height: int, result: int, enlarged: bool) -> None:
+    shares = share_rows(height, result=result, enlarged=enlarged)
     assert shares.header + shares.log + shares.keys <= height
-    assert 0 < shares.charts + shares.panel <= width
-    if height >= 10 and not only:
+    if height >= 10:
         assert height - shares.header - shares.log - shares.keys >= height // 2
+    assert not (enlarged and shares.log)
 
 
 @given(st.integers(1, 30), st.integers(1, 300), st.integers(1, 100))

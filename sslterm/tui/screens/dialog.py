@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
 from textual.app import ComposeResult
 from textual.binding import Binding
+from textual.containers import Vertical
 from textual.events import Key as KeyPress
 from textual.events import Resize
 from textual.screen import ModalScreen
+from textual.widgets import Input, Static
 
 from sslterm.render.cells import Cells, fit, text_width
 from sslterm.render.palette import ACCENT, GROUND, MUTED
@@ -132,6 +134,49 @@ class Question(Dialog):
 
     def action_answer(self, value: str) -> None:
         self.dismiss(value or None)
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+
+class Prompt(ModalScreen[str | None]):
+    """Asks for a line of text; None where the person thinks better of it (escape).
+
+    Args:
+        value: what stands there at first.
+        check: what is wrong with a text; "" where it may be taken.
+    """
+
+    BINDINGS = [Binding("escape", "leave", priority=True)]  # noqa: RUF012 - as Textual declares it
+    DEFAULT_CSS = """
+    Prompt { align: center middle; background: transparent; }
+    Prompt #frame { width: 80%; max-width: 76; height: auto; background: ansi_default; border: solid ansi_default; }
+    Prompt Static { background: ansi_default; color: ansi_default; }
+    Prompt Input { background: ansi_default; color: ansi_default; border: none; height: 1; padding: 0; }
+    """
+
+    def __init__(self, title: str, *, value: str, check: Callable[[str], str]) -> None:
+        super().__init__()
+        self.title_text = title
+        self.check = check
+        self.entry = Input(value=value, id="entry")
+        self.complaint = Static("", id="complaint")
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="frame"):
+            yield Static(self.title_text)
+            yield self.entry
+            yield self.complaint
+
+    def on_mount(self) -> None:
+        self.entry.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self.complaint.update(self.check(event.value) or "enter takes it, escape leaves it as it is")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if not self.check(event.value):
+            self.dismiss(event.value)
 
     def action_leave(self) -> None:
         self.dismiss(None)

@@ -1,4 +1,4 @@
-"""How the rows and columns of a screen are shared out."""
+"""How the rows of a run's screen are shared out."""
 
 from __future__ import annotations
 
@@ -7,44 +7,28 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Shares:
-    """Rows of header, log and keys; columns of charts and panel. 0 leaves a part out."""
+    """Rows of header, log and keys; 0 leaves a part out. The tiles have the rest."""
 
     header: int
     log: int
     keys: int
-    charts: int
-    panel: int
 
 
-def arrange(width: int, height: int, *, panels: bool, charts: bool, result: int, only: str) -> Shares:
-    """Share out a screen of `width` x `height` cells.
+_LOG_ROWS = ((32, 6), (24, 4), (17, 3), (13, 2), (9, 1))
+"""Rows between header and keys from which on the log has how many of them."""
+
+
+def share_rows(height: int, *, result: int, enlarged: bool) -> Shares:
+    """Share out a screen of `height` rows.
 
     Args:
-        panels, charts: whether there is something to show in each.
         result: lines of result that the log has to show.
-        only: "charts" or "panel" where one of them has all the room between header and keys.
+        enlarged: whether one tile has all the room between header and keys.
     """
     header = 2 if height >= 10 else 1
     keys = 1 if height >= 6 else 0
     rows = height - header - keys
-    log = (
-        6
-        if rows >= 32
-        else 4
-        if rows >= 24
-        else 3
-        if rows >= 17
-        else 2
-        if rows >= 13
-        else 1
-        if rows >= 9
-        else 0
-    )
-    log = 0 if only else max(log, min(result + 1, rows // 3) if result else 0)
-    if only == "panel" or not charts:
-        return Shares(header, log, keys, 0, width)
-    if only == "charts" or not panels or width < 60:
-        return Shares(header, log, keys, width, 0)
-    square = 2 * (rows - log - 2)  # a picture as wide as high: a cell is two pixels high
-    panel = min(max(square, 12 * width // 25), width // 2)
-    return Shares(header, log, keys, width - panel - 2, panel)
+    log = next((log for least, log in _LOG_ROWS if rows >= least), 0)
+    if enlarged:
+        return Shares(header, 0, keys)
+    return Shares(header, max(log, min(result + 1, rows // 3) if result else 0), keys)

@@ -15,6 +15,7 @@ class KeyBar(Canvas):
 
     def __init__(self, keys: Sequence[Key]) -> None:
         super().__init__()
+        self.all_keys = keys
         self.keys = [key for key in keys if key.label]
         self.notice = ""
 

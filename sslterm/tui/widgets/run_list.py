@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from textual.events import Click, MouseScrollDown, MouseScrollUp
+from textual.message import Message
 
 from sslterm.render.bars import sparkline
 from sslterm.render.cells import Cells, fit, text_width
 from sslterm.render.charts import title_of, unit_of
 from sslterm.render.palette import ACCENT, GROUND, MUTED
 from sslterm.render.quantity import amount, duration, number
-from sslterm.run.reader import RunReader
-from sslterm.tui.facts import LIVE, SIGNS, age, entry_of, share_done
+from sslterm.run.index import ListedRun
+from sslterm.tui.courses import Courses, metric_of
+from sslterm.tui.facts import LIVE, SIGNS, age, share_done
 from sslterm.tui.widgets.canvas import Canvas
 from sslterm.tui.widgets.header import progress_bar
 
 SPARK_WIDTH = 10
+_ENDED_BADLY = ("failed", "diverged", "died")
 
 
 @dataclass(frozen=True)
@@ -29,23 +35,36 @@ class Column:
 
 
 COLUMNS = (
-    Column("state", 11, from_width=28),
+    Column("state", 10, from_width=28),
     Column("progress", 14, from_width=76),
     Column("rate", 12, right=True, from_width=134),
     Column("time", 13, right=True, from_width=92),
     Column("value", 22, right=True, from_width=58),
     Column("spark", SPARK_WIDTH, from_width=106),
-    Column("age", 9, right=True, from_width=118),
+    Column("age", 8, right=True, from_width=118),
 )
 
 
 class RunList(Canvas):
-    """The list, with one run marked."""
+    """The list, with the cursor on one run.
 
-    def __init__(self, root: str) -> None:
+    Attributes:
+        runs: what is listed, in order.
+        empty: lines in place of the list where there is nothing in it.
+        marks: paths of the runs that are marked.
+    """
+
+    class Opened(Message):
+        """A person has double-clicked on a run."""
+
+    def __init__(self, courses: Courses) -> None:
         super().__init__()
-        self.root = root
-        self.readers: Sequence[RunReader] = ()
+        self.courses = courses
+        self.runs: Sequence[ListedRun] = ()
+        self.everything: Sequence[ListedRun] = ()
+        self.empty: Sequence[str] = ()
+        self.marks: Collection[Path] = ()
+        self.load = ""
         self.at = 0
         self.top = 0
         self.now = 0.0
@@ -56,70 +75,96 @@ class RunList(Canvas):
         return max(self.size.height - (2 if self.size.height >= 6 else 1), 0)
 
     @property
-    def marked(self) -> RunReader | None:
-        return self.readers[min(self.at, len(self.readers) - 1)] if self.readers else None
+    def current(self) -> ListedRun | None:
+        """The run under the cursor."""
+        return self.runs[min(self.at, len(self.runs) - 1)] if self.runs else None
 
-    def on_screen(self) -> Sequence[RunReader]:
-        return self.readers[self.top : self.top + self.rows]
+    def on_screen(self) -> Sequence[ListedRun]:
+        return self.runs[self.top : self.top + self.rows]
 
     def move(self, by: int) -> None:
-        self.at = min(max(self.at + by, 0), max(len(self.readers) - 1, 0))
+        self.go(self.at + by)
+
+    def go(self, place: int) -> None:
+        """Put the cursor on a place of the list."""
+        self.at = min(max(place, 0), max(len(self.runs) - 1, 0))
         self.redraw()
 
     def draw(self, width: int, height: int) -> Cells:
         cells = Cells.blank(width, height)
         tint = MUTED if self.in_color else GROUND
         self._draw_head(cells, tint)
-        if not self.readers:
-            for row, text in enumerate(
-                (f"no runs in {self.root} yet", "start one: sslterm train vae --preset digits")
-            ):
-                cells.put(fit(text, width - 2), 2 + row, 2, tint)
+        if not self.runs:
+            for row, text in enumerate(self.empty, 2 if height >= 6 else 1):
+                cells.put(fit(text, width - 2), row, 2, tint)
             return cells
-        self.at = min(self.at, len(self.readers) - 1)
+        self.at = min(self.at, len(self.runs) - 1)
         rows = self.rows
-        self.top = min(max(self.top, self.at - rows + 1), self.at)
-        for row, reader in enumerate(self.on_screen(), height - rows):
-            self._draw_run(cells, row, reader, marked=self.top + row - (height - rows) == self.at)
+        self.top = max(min(self.top, self.at, len(self.runs) - rows), self.at - rows + 1, 0)
+        for row, listed in enumerate(self.on_screen(), height - rows):
+            self._draw_run(cells, row, listed, current=self.top + row - (height - rows) == self.at)
         return cells
 
     def _draw_head(self, cells: Cells, tint: int) -> None:
-        states = [reader.state for reader in self.readers]
+        states = [listed.state for listed in self.everything]
         counts = [f"{states.count(state)} {state}" for state in SIGNS if state in states]
-        cells.put("sslterm", 0, 0, ACCENT if self.in_color else GROUND)
-        text = " · ".join(counts) if counts else self.root
-        cells.put_right(fit(text, max(cells.width - 9, 0)), 0, cells.width, tint)
+        marked = [f"{len(self.marks)} marked"] if self.marks else []
+        column = cells.put("sslterm", 0, 0, ACCENT if self.in_color else GROUND)
+        room = cells.width - column - 2
+        text = " · ".join([*marked, *counts])
+        if self.load and text_width(text) + text_width(self.load) + 3 <= room:
+            text = f"{text} · {self.load}" if text else self.load
+        cells.put_right(fit(text, max(room, 0)), 0, cells.width, tint)
 
-    def _draw_run(self, cells: Cells, row: int, reader: RunReader, *, marked: bool) -> None:
+    def _draw_run(self, cells: Cells, row: int, listed: ListedRun, *, current: bool) -> None:
         shown = [column for column in COLUMNS if cells.width >= column.from_width]
-        name_width = min(cells.width - 2 - sum(column.width + 2 for column in shown), 32)
+        name_width = max(min(cells.width - 2 - sum(column.width + 2 for column in shown), 32), 6)
         accent = ACCENT if self.in_color else GROUND
-        if marked:
-            cells.put("▸", row, 0, accent)
-        cells.put(fit(reader.run.name, max(name_width, 6)), row, 2, accent if marked else GROUND)
-        place = 2 + max(name_width, 6) + 2
+        marked = listed.run.path in self.marks
+        if current or marked:
+            cells.put("▸" if current else "•", row, 0, accent)
+        if current and marked:
+            cells.put("•", row, 1, accent)
+        cells.put(fit(listed.name, name_width), row, 2, accent if current or marked else GROUND)
+        place = 2 + name_width + 2
+        state = listed.state
         for column in shown:
-            cells.paste(self._field(reader, column), row, place)
+            if column.name == "progress" and state in _ENDED_BADLY:
+                self._draw_end(cells, row, place, listed)
+                return
+            cells.paste(self._field(listed, state, column), row, place)
             place += column.width + 2
 
-    def _field(self, reader: RunReader, column: Column) -> Cells:
+    def _draw_end(self, cells: Cells, row: int, place: int, listed: ListedRun) -> None:
+        """Why a run ended and what to do, over all the columns that are left."""
+        tint = MUTED if self.in_color else GROUND
+        do = "resume with r"
+        message = listed.status.message if listed.status else ""
+        if listed.state == "died" or not message:
+            message = f"at {100 * share_done(listed.status):.0f} %: the trainer is gone"
+        room = cells.width - place
+        text = fit(message, max(room - text_width(do) - 3, 0)) + f" · {do}"
+        end = cells.put(fit(text, room), row, place, tint)
+        if listed.status is not None and end + 12 < cells.width:
+            cells.put_right(self._age(listed), row, cells.width - 2, tint)
+
+    def _field(self, listed: ListedRun, state: str, column: Column) -> Cells:
         """What stands in a column of a run's line."""
-        status, state = reader.status, reader.state
+        status = listed.status
         sign, tint = SIGNS.get(state, ("·", MUTED))
-        tint = tint if self.in_color else GROUND
         muted = MUTED if self.in_color else GROUND
         if column.name == "state":
-            return Cells.line(f"{sign} {state}", column.width, tint)
+            return Cells.line(f"{sign} {state}", column.width, tint if self.in_color else GROUND)
         if status is None:
             return Cells.blank(column.width, 1)
         if column.name == "progress":
             return progress_bar(share_done(status), column.width, color=self.in_color)
         texts = {
-            "rate": f"{amount(status.images_per_second)} img/s" if state == "running" else "",
-            "time": self._time(reader),
-            "value": self._value(reader),
-            "spark": self._spark(reader) if column.name == "spark" else "",
-            "age": age(self.now - status.heartbeat) if state not in LIVE and status.heartbeat else "",
+            "rate": self._rate(listed, state),
+            "time": self._time(listed, state),
+            "value": _value(listed),
+            "spark": sparkline(self.courses.of(listed), SPARK_WIDTH) if column.name == "spark" else "",
+            "age": self._age(listed) if state not in LIVE else "",
         }
         text = fit(texts[column.name], column.width)
         cells = Cells.blank(column.width, 1)
@@ -127,23 +172,47 @@ class RunList(Canvas):
         cells.put(text, 0, start, GROUND if column.name in ("value", "spark") else muted)
         return cells
 
-    def _time(self, reader: RunReader) -> str:
-        status = reader.status
+    def _age(self, listed: ListedRun) -> str:
+        return age(self.now - listed.status.heartbeat) if listed.status and listed.status.heartbeat else ""
+
+    def _rate(self, listed: ListedRun, state: str) -> str:
+        status = listed.status
+        if status is None or state == "starting":
+            return ""
+        if state == "running":
+            return f"{amount(status.images_per_second)} img/s"
+        return f"{amount(status.images)} images" if status.images else ""
+
+    def _time(self, listed: ListedRun, state: str) -> str:
+        status = listed.status
         if status is None:
             return ""
-        if reader.state != "running":
-            return duration(status.elapsed_seconds) if status.elapsed_seconds else ""
+        if state == "stopped":
+            return "resume with r"
+        if state != "running":
+            return f"in {duration(status.elapsed_seconds)}" if status.elapsed_seconds else ""
         return f"{duration(status.seconds_left)} left" if status.seconds_left is not None else ""
 
-    def _value(self, reader: RunReader) -> str:
-        entry = entry_of(reader.config)
-        if entry is None or reader.status is None or entry.headline not in reader.status.last:
-            return ""
-        name = title_of(entry.headline).partition(" (")[0]
-        value = number(reader.status.last[entry.headline])
-        return " ".join(part for part in (name, value, unit_of(entry.headline)) if part)
+    # -- the mouse
 
-    def _spark(self, reader: RunReader) -> str:
-        entry = entry_of(reader.config)
-        series = reader.metrics.series.get(entry.headline) if entry else None
-        return sparkline(series.value, SPARK_WIDTH) if series is not None else ""
+    def on_click(self, event: Click) -> None:
+        place = self.top + event.y - (self.size.height - self.rows)
+        if event.y >= self.size.height - self.rows and place < len(self.runs):
+            self.go(place)
+            if event.chain == 2:
+                self.post_message(self.Opened())
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        self.move(1)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        self.move(-1)
+
+
+def _value(listed: ListedRun) -> str:
+    """The last value of the metric to watch: "-ELBO 148.9 nats"."""
+    metric = metric_of(listed)
+    if not metric or listed.status is None:
+        return ""
+    name = title_of(metric).partition(" (")[0]
+    return " ".join(part for part in (name, number(listed.status.last[metric]), unit_of(metric)) if part)

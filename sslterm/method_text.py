@@ -1,16 +1,29 @@
-"""What a method's file says about it, read from its source without importing it (and so without torch)."""
+"""What there is to read about methods: the tree of their kinds, and what a method's file says about it.
+
+Files are read as text, without importing them (and so without torch).
+"""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sslterm
 from sslterm.catalog import Entry
+
+TOPICS = {
+    "pretext": "Pretext tasks",
+    "representation": "Representation learning",
+    "generative": "Generative learning",
+}
+
+Tree = dict[str, Any]
+"""Branches by name; a leaf is the catalog's entry."""
 
 _HEADING = re.compile(r"^([A-Z][A-Za-z ]*):$", re.MULTILINE)
 
@@ -46,6 +59,15 @@ def read_method_text(entry: Entry) -> MethodText:
     return MethodText(path, citation.strip(), sections, _settings(tree, class_name))
 
 
+def first_sentence(entry: Entry) -> str:
+    """The first sentence of a method's idea; "" where its file has none, or cannot be read."""
+    try:
+        idea = " ".join(read_method_text(entry).sections.get("Idea", "").split())
+    except (OSError, SyntaxError, ValueError):
+        return ""
+    return re.split(r"(?<=[.:;?!]) (?=[A-Z])", idea, maxsplit=1)[0]
+
+
 def _settings(tree: ast.Module, class_name: str) -> tuple[Setting, ...]:
     """The annotated fields of `class_name.Config`, each with the text under it."""
     method = _class(tree.body, class_name)
@@ -70,3 +92,24 @@ def _text(node: ast.stmt | None) -> str:
     ):
         return inspect.cleandoc(node.value.value)
     return ""
+
+
+def family_tree(entries: Iterable[Entry]) -> Tree:
+    """Nested branches of the parts of `family`, in the order of the catalog."""
+    tree: Tree = {}
+    for entry in entries:
+        branch = tree
+        for part in entry.family.split(", "):
+            branch = branch.setdefault(part, {})
+        branch[entry.name] = entry
+    return tree
+
+
+def draw_tree(tree: Tree, lead: str = "") -> Iterator[tuple[str, Entry | None]]:
+    """Lines of a tree, each with the entry that stands there."""
+    for index, (name, below) in enumerate(tree.items()):
+        last = index == len(tree) - 1
+        is_leaf = isinstance(below, Entry)
+        yield f"{lead}{'└─ ' if last else '├─ '}{name}", below if is_leaf else None
+        if not is_leaf:
+            yield from draw_tree(below, lead + ("   " if last else "│  "))

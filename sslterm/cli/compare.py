@@ -1,0 +1,253 @@
+"""`sslterm compare`: runs beside each other, as a table, an overlay of curves, and panels side by side."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sslterm.cli.compare_output import print_comparison, to_json
+from sslterm.cli.compare_panels import draw_samples, panel_shots, write_shots
+from sslterm.cli.complete import complete_run
+from sslterm.cli.options import Root
+from sslterm.cli.output import note, print_json
+from sslterm.errors import DataError, SsltermError, UsageError, did_you_mean
+from sslterm.render.charts import Axis, what_of
+from sslterm.render.comparison import (
+    csv_text,
+    headlines_of,
+    markdown,
+    table_of,
+)
+from sslterm.render.curve import Plot
+from sslterm.render.overlay import OverlayRun, letter, overlay_plot
+from sslterm.render.side_by_side import Shot
+from sslterm.run.comparison import Side, better, main_headline, order, side_of
+from sslterm.run.files import replace_file
+from sslterm.run.layout import RunDirectory, find_run, runs_root
+from sslterm.run.reader import RunReader
+
+JSON_HELP = (
+    "{metrics: [name], better: {name: higher|lower|''}, same_data, common: {method, preset}, "
+    "runs: [{name, letter, path, method, preset, state, step, images, seconds, "
+    "metrics: {name: {last, best, best_images}}}], config: {key: [value a run]}, files: [path]}; runs sorted."
+)
+
+
+def complete_metric(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The metrics of the runs that stand before on the command line."""
+    root = ctx.params.get("runs")
+    try:
+        found = [
+            find_run(name, runs_root(Path(root) if root else None)) for name in ctx.params.get("names") or []
+        ]
+        names = {name for reader in _read(found) for name in reader.metrics.series}
+    except (SsltermError, OSError):
+        return []
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+def compare(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN", help="Names, unique prefixes, paths, or `last`.", autocompletion=complete_run
+        ),
+    ],
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            "-m",
+            metavar="NAME",
+            autocompletion=complete_metric,
+            help="As `test/knn`, or `knn`; several times for several; else what the methods are judged by.",
+        ),
+    ] = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="BY", help="A metric (best first), `name`, `time` or `given`; else the first metric."
+        ),
+    ] = "",
+    x: Annotated[Axis, typer.Option("--x", help="What the overlay is drawn over.")] = "images",
+    log: Annotated[bool, typer.Option("--log", help="A logarithmic y axis.")] = False,
+    smooth: Annotated[
+        float, typer.Option(min=0.0, max=0.999, metavar="WEIGHT", help="Of the past, in a moving average.")
+    ] = 0.0,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE.png", help="Write the overlay as PNG.")
+    ] = None,
+    panel: Annotated[
+        str | None, typer.Option(metavar="NAME", help="This panel of every run, side by side.")
+    ] = None,
+    at: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="IMAGES", help="The panel as it was then, or just before; else the newest."
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Draw samples of every run now, side by side.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of --samples, the same for all.")] = 0,
+    device: Annotated[str, typer.Option(help="For --samples: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE.png", help="Write what --panel or --samples shows as one PNG."
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV, with all digits.")
+    ] = None,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
+    runs: Root = None,
+    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+) -> None:
+    """Compare runs: what each has reached, where their configurations differ, and what they show.
+
+    On a terminal the overlay of the first metric stands above the table; every run keeps its letter,
+    colour and line style. Where runs saw different data, no value is marked as the best.
+
+    \b
+    Examples:
+      sslterm compare vae-mnist-1 vae-mnist-2
+      sslterm compare vae-mnist-1 vae-mnist-2 --metric test/knn --plot knn.png
+      sslterm compare vae-mnist-1 vae-mnist-2 --panel samples --out samples.png
+      sslterm compare vae-mnist-1 vae-mnist-2 --samples 64 --seed 3 --out drawn.png
+      sslterm compare vae-mnist-1 vae-mnist-2 --csv table.csv --json
+    """
+    _check(plot, out, panel, samples)
+    root = runs_root(runs)
+    readers = _read([find_run(name, root) for name in names])
+    metrics = _metrics(readers, metric or [])
+    sides = _sorted(
+        [side_of(reader, place, metrics) for place, reader in enumerate(readers)], readers, metrics, sort
+    )
+    overlays = _overlay(readers, metrics[0], axis=x, log_y=log, smoothing=smooth) if metrics else None
+    shots = panel_shots(readers, panel, at) if panel is not None else []
+    if samples is not None:
+        shots = draw_samples([reader.run for reader in readers], samples, seed=seed, device=device)
+    files = _write(
+        sides, metrics, overlays, plot=plot, csv=csv, shots=shots, out=out, panel=panel or "samples"
+    )
+    if as_json:
+        print_json(to_json(sides, metrics) | {"files": files})
+        return
+    table = table_of(sides, metrics)
+    if as_markdown:
+        sys.stdout.write(markdown(table))
+    else:
+        print_comparison(table, overlays, shots, title=panel or "samples")
+    for path in files:
+        note(f"wrote {path}")
+
+
+def _check(plot: Path | None, out: Path | None, panel: str | None, samples: int | None) -> None:
+    """Refuse what cannot be written before anything is read or drawn."""
+    for option, path in (("--plot", plot), ("--out", out)):
+        if path is not None and path.suffix.lower() != ".png":
+            raise UsageError(
+                f"{option} {path}: only PNG can be written", f"name it {path.with_suffix('.png')}"
+            )
+    if panel is not None and samples is not None:
+        raise UsageError("--panel and --samples cannot be shown at once", "leave one of them out")
+    if out is not None and panel is None and samples is None:
+        raise UsageError("--out is for --panel or --samples", "for the overlay: --plot FILE.png")
+    if out is None and (panel is not None or samples is not None) and not sys.stdout.isatty():
+        raise UsageError("there is no terminal to draw the pictures on", "add --out FILE.png")
+
+
+def _read(runs: Sequence[RunDirectory]) -> list[RunReader]:
+    """Readers of runs, each once, in the order given."""
+    readers = [RunReader(run) for run in {run.path.resolve(): run for run in runs}.values()]
+    for reader in readers:
+        reader.refresh()
+    return readers
+
+
+def _metrics(readers: Sequence[RunReader], wanted: Sequence[str]) -> list[str]:
+    """The metrics asked for; without any those that the methods are judged by, the most common first."""
+    known = list(dict.fromkeys(name for reader in readers for name in reader.metrics.series))
+    if not wanted:
+        headlines = headlines_of(readers)
+        first = main_headline(headlines, readers)
+        return list(dict.fromkeys([first, *headlines])) if first else []
+    found: dict[str, None] = {}
+    for word in wanted:
+        meant = [name for name in known if name == word] or [name for name in known if what_of(name) == word]
+        if not meant:
+            raise UsageError(f"none of these runs has a metric {word!r}", did_you_mean(word, known))
+        found.update(dict.fromkeys(meant))
+    return list(found)
+
+
+def _sorted(sides: list[Side], readers: Sequence[RunReader], metrics: Sequence[str], by: str) -> list[Side]:
+    """The best first, by the metric `by` or the first one; or by name or time, or as they were given."""
+    if by == "given":
+        return sides
+    if by == "name":
+        return sorted(sides, key=lambda side: side.name)
+    if by == "time":
+        return sorted(sides, key=lambda side: side.seconds)
+    if by:
+        metric = _metrics(readers, [by])[0]
+        sides_by = [side_of(reader, place, [metric]) for place, reader in enumerate(readers)]
+        if not better(metric):
+            note(f"neither way is better for {metric}: the runs stand as they were given")
+    elif metrics:
+        metric, sides_by = metrics[0], sides
+    else:
+        return sides
+    return [sides[index] for index in order([side.last(metric) for side in sides_by], better(metric))]
+
+
+def _overlay(readers: Sequence[RunReader], metric: str, *, axis: Axis, log_y: bool, smoothing: float) -> Plot:
+    runs = [
+        OverlayRun(place=place, name=reader.run.name, series=reader.metrics.series.get(metric))
+        for place, reader in enumerate(readers)
+    ]
+    return overlay_plot(metric, runs, axis=axis, log_y=log_y, smoothing=smoothing)
+
+
+def _write(
+    sides: Sequence[Side], metrics: Sequence[str], overlay: Plot | None, *, plot: Path | None, csv: Path | None,
+    shots: Sequence[Shot], out: Path | None, panel: str,
+) -> list[str]:  # fmt: skip
+    """Write the files that were asked for; returns their paths.
+
+    Raises:
+        SsltermError: one of them cannot be written.
+    """
+    files = []
+    try:
+        if plot is not None:
+            if overlay is None:
+                raise DataError("these runs have no metric to draw", "name one with --metric")
+            write_overlay(overlay, sides, plot)
+            files.append(str(plot))
+        if out is not None:
+            write_shots(shots, panel, out)
+            files.append(str(out))
+        if csv is not None:
+            replace_file(csv, csv_text(sides, metrics).encode())
+            files.append(str(csv))
+    except OSError as error:
+        raise SsltermError(f"cannot write {error.filename or ''}: {error.strerror or error}") from error
+    return files
+
+
+def write_overlay(overlay: Plot, sides: Sequence[Side], path: Path) -> None:
+    """Write an overlay as PNG.
+
+    Raises:
+        OSError: the disk is full or read-only.
+    """
+    from sslterm.render.picture_overlay import overlay_picture
+    from sslterm.render.png import save_picture
+
+    save_picture(overlay_picture(overlay, {letter(side.place): side.name for side in sides}), path)

@@ -1,0 +1,39 @@
+"""What a key of a configuration takes, in words and as choices."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from sslterm.config.read import describe_range, fields_of
+from sslterm.config.schema import OptimConfig, Range, Schedule
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list"}
+
+
+def describe_kind(kind: Any) -> str:
+    """A type in words: "a whole number, at least 1"."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        ranges = [describe_range(note) for note in args[1:] if isinstance(note, Range)]
+        return ", ".join([describe_kind(args[0]), *ranges])
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, args))
+    if origin is tuple:
+        if len(args) == 2 and args[1] is Ellipsis:
+            return f"a list, each {describe_kind(args[0])}"
+        return f"a list of {len(args)}, each {describe_kind(args[0])}"
+    return _WORDS.get(kind, "")
+
+
+def choices_of(path: str, kind: Any) -> tuple[str, ...]:
+    """All values that a key can have; () where they are too many to name.
+
+    The `name` of an optimizer or a schedule can be that of any.
+    """
+    parts = path.split(".")
+    if parts[0] == "optim" and parts[-1] == "name":
+        union = Schedule if parts[-2] == "schedule" else OptimConfig
+        return tuple(name for member in get_args(union) for name in get_args(fields_of(member)["name"]))
+    if kind is bool:
+        return ("true", "false")
+    return tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()

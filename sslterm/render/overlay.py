@@ -1,0 +1,142 @@
+"""One metric of several runs over each other: a colour, a line style and a letter for each, which stay with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sslterm.render.cells import Cells
+from sslterm.render.charts import (
+    FEWEST_TO_SMOOTH,
+    Series,
+    axis_label,
+    choose_charts,
+    title_of,
+    unit_of,
+    where_of,
+)
+from sslterm.render.curve import draw_plot, frame_of
+from sslterm.render.envelope import column_edges, envelope
+from sslterm.render.palette import GROUND, categorical
+from sslterm.render.plot import Line, Plot, Ranges
+from sslterm.render.smoothing import smoothed
+from sslterm.render.view import Axis
+
+SMOOTHINGS: Final = (0.0, 0.6, 0.9, 0.97)
+"""Weights of the past in a moving average, 0 for none."""
+
+_BASELINE: Final = "_pixels"
+_SIGNS: Final = ("━", "╍", "┅", "┄")
+_BETWEEN_LETTERS: Final = 24
+"""Columns from one letter on a line to the next, where there is no colour."""
+
+
+def letter(place: int) -> str:
+    """The letter of the run at a place in the order of choosing: A, B, ... Z, a, ... z; then "+"."""
+    if place < 26:
+        return chr(ord("A") + place)
+    return chr(ord("a") + place - 26) if place < 52 else "+"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlayRun:
+    """A run of an overlay: its place in the order of choosing, its name, and the metric; None where it has none."""
+
+    place: int
+    name: str
+    series: Series | None
+
+
+def overlay_plot(
+    metric: str,
+    runs: Sequence[OverlayRun],
+    *,
+    axis: Axis = "images",
+    log_y: bool = False,
+    smoothing: float = 0.0,
+) -> Plot:
+    """The plot of one metric of several runs; lines are named by their letters, and the first is on top.
+
+    Args:
+        smoothing: weight of the past in a moving average, in [0, 1); lines of few points stay as they are,
+            for an average would say what none of them does.
+    """
+    lines, smooth = [], False
+    for run in runs:
+        if run.series is None or not len(run.series.value):
+            continue
+        value = run.series.value
+        if smoothing and len(value) >= FEWEST_TO_SMOOTH:
+            value, smooth = smoothed(value, smoothing), True
+        x = getattr(run.series, axis)
+        lines.append(Line(name=letter(run.place), x=x, y=value, hue=run.place, dashed=True))
+    notes = (name_of(metric), f"EMA {smoothing:g}" if smooth else "")
+    title = " · ".join(note for note in notes if note)
+    label = axis_label(axis)
+    return Plot(title=title, lines=tuple(lines), unit=unit_of(metric), x_label=label, log_y=log_y)
+
+
+def name_of(metric: str) -> str:
+    """A metric in words with where it was measured, without its unit: "-ELBO (test)", "loss (generator)"."""
+    title, where = title_of(metric), where_of(metric)
+    where = "train" if where == "main" else where
+    if not where or where == "speed":
+        return title
+    head, _, rest = title.partition(" (")
+    return f"{head} ({where}, {rest}" if rest else f"{title} ({where})"
+
+
+def metrics_worth_seeing(series: Iterable[Mapping[str, Series]], headlines: Sequence[str]) -> list[str]:
+    """All metrics that any run has, the headlines first, then as charts are ordered. Baselines are left out."""
+    known = {name for one in series for name in one if not name.endswith(_BASELINE)}
+    charts = choose_charts(known, next((name for name in headlines if name in known), ""))
+    ordered = [name for chart in charts for name in chart.metrics]
+    return list(dict.fromkeys([name for name in headlines if name in known] + ordered))
+
+
+def draw_overlay(plot: Plot, width: int, height: int, *, color: bool, selected: bool = False) -> Cells:
+    """An overlay of `width` x `height` cells: as any plot, with the letter of each line at its end.
+
+    Without colour the letters stand along the lines too: there are fewer kinds of dashes than runs.
+    """
+    cells = draw_plot(plot, width, height, color=color, selected=selected)
+    frame = frame_of(plot, width, height)
+    ranges = frame.ranges
+    if ranges is None or not frame.left:
+        return cells
+    edges = column_edges(*ranges.x, 2 * frame.columns)
+    taken: set[tuple[int, int]] = set()
+    for line in plot.lines:
+        places = _places(line, ranges, edges, frame.rows)
+        free = [place for place in reversed(places) if place not in taken]
+        marked = free[:1] if color else free[:1] + [at for at in free if _has_letter(line, at, free[0])]
+        taken.update(marked)
+        for row, column in marked:
+            cells.put(
+                line.name, frame.top + row, frame.left + column, categorical(line.hue) if color else GROUND
+            )
+    return cells
+
+
+def _has_letter(line: Line, place: tuple[int, int], end: tuple[int, int]) -> bool:
+    """Whether a letter stands at a place before the end: in other columns for each run, to be apart."""
+    return place[1] % _BETWEEN_LETTERS == (3 + 7 * line.hue) % _BETWEEN_LETTERS and end[1] - place[1] > 4
+
+
+def _places(line: Line, ranges: Ranges, edges: NDArray[np.float64], rows: int) -> list[tuple[int, int]]:
+    """(row, column) of the cells that a line passes through, one in every column that it crosses."""
+    low, high = envelope(line.x, line.y, edges, log_y=ranges.log_y)
+    bottom, top = ranges.y
+    dots = np.flatnonzero(np.isfinite(low))
+    down = np.clip((top - (low[dots] + high[dots]) / 2) / (top - bottom), 0, 1) * (4 * rows - 1)
+    found = dict(zip((dots // 2).tolist(), (np.rint(down) // 4).astype(int).tolist(), strict=True))
+    return [(row, column) for column, row in found.items()]
+
+
+def line_sign(place: int, *, color: bool) -> str:
+    """How the line of a run looks, in one cell."""
+    return _SIGNS[0] if color else _SIGNS[place % len(_SIGNS)]

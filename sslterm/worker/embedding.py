@@ -1,0 +1,126 @@
+"""What an encoder is asked: a map of its embedding, and what lies near an image in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sslterm.errors import UsageError
+from sslterm.evaluate.features import choose, double, encode, own_randomness
+from sslterm.evaluate.panels import flat_map
+from sslterm.evaluate.tsne import tsne_map
+from sslterm.methods.base import Encodes
+from sslterm.run.packed import pack
+from sslterm.run.panels import Panel
+from sslterm.worker.desk import Desk
+from sslterm.worker.outputs import Report, Stage, pack_images, stages, within_bounds, write_output
+from sslterm.worker.requests import Embed, Neighbours
+
+MOST_NEIGHBOURS = 64
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Embedded held-out images.
+
+    Attributes:
+        index: [N] their positions in the held-out split.
+        features: [N, D] float32.
+        labels: [N] classes, -1 where unknown.
+    """
+
+    index: Tensor
+    features: Tensor
+    labels: Tensor
+
+
+def embed(desk: Desk, request: Embed, report: Report) -> dict[str, Any]:
+    """A map of the embedding: a point for each image, with its class where that is known."""
+    embedding = _embedding(desk, request.n, request.seed, stages(report))
+    points, what, axes = _map(desk, request, embedding, stages(report))
+    names = desk.loaded.source.class_names
+    known = bool((embedding.labels >= 0).all())
+    caption = what + (", coloured by class (uses labels)" if known else "")
+    path = None
+    if request.save:
+        columns = [points, embedding.labels[:, None].cpu().double()] if known else [points]
+        panel = Panel(
+            name="embedding-map", kind="scatter", array=torch.cat(columns, 1).float().numpy(),
+            caption=caption, labels=tuple(names) if known else (), x_label=axes[0], y_label=axes[1],
+        )  # fmt: skip
+        stem = f"embedding-{request.method}-{desk.loaded.images}-seed{request.seed}"
+        path = write_output(desk.run, panel, stem, "", also={"index": embedding.index.numpy()})
+    return {
+        "points": pack(points.float().numpy()),
+        "labels": embedding.labels.tolist() if known else None,
+        "class_names": list(names),
+        "caption": caption,
+        "x_label": axes[0],
+        "y_label": axes[1],
+        "n": len(points),
+        "dimensions": embedding.features.shape[1],
+        "images": desk.loaded.images,
+        "path": path,
+    }
+
+
+def _embedding(desk: Desk, n: int, seed: int, progress: Stage) -> Embedding:
+    method, key = desk.loaded.method, ("embedding", n, seed)
+    if not isinstance(method, Encodes):
+        raise desk.cannot("embed")
+    if key not in desk.maps:
+        index = choose(len(desk.test), n, seed=seed)
+        progress(f"encoding {len(index):,} images", 0, 1)
+        with own_randomness(desk.device, seed):
+            found = encode(method, desk.test, index)
+        desk.maps[key] = Embedding(index, found.values, found.labels.cpu())
+    embedding: Embedding = desk.maps[key]
+    return embedding
+
+
+def _map(
+    desk: Desk, request: Embed, embedding: Embedding, progress: Stage
+) -> tuple[Tensor, str, tuple[str, str]]:
+    """[N, 2] on the CPU, what it shows, and its axes."""
+    key = (request.method, request.n, request.seed)
+    if key not in desk.maps:
+        features = double(embedding.features)
+        if request.method == "tsne":
+            points, what = tsne_map(features, seed=request.seed, progress=progress)
+            desk.maps[key] = points, what, ("t-SNE 1", "t-SNE 2")
+        else:
+            points, what, axes = flat_map(features)
+            desk.maps[key] = points.cpu(), what, axes
+    made: tuple[Tensor, str, tuple[str, str]] = desk.maps[key]
+    return made
+
+
+def neighbours(desk: Desk, request: Neighbours, report: Report) -> dict[str, Any]:
+    """An image of the map, then its nearest neighbours by cosine similarity over all dimensions."""
+    embedding = _embedding(desk, request.n, request.seed, stages(report))
+    if request.place >= len(embedding.index):
+        raise UsageError(f"there is no image {request.place} among {len(embedding.index)}")
+    if request.k > MOST_NEIGHBOURS:
+        raise UsageError(f"{request.k} neighbours are too many: at most {MOST_NEIGHBOURS}")
+    places, similarities = nearest(embedding.features, request.place, request.k)
+    shown = torch.tensor([request.place, *places])
+    images = desk.test.batch(embedding.index[shown]).images
+    return {
+        "places": places,
+        "similarities": similarities,
+        "index": embedding.index[shown].tolist(),
+        "images": pack_images(within_bounds(images)),
+    }
+
+
+def nearest(features: Tensor, place: int, k: int) -> tuple[list[int], list[float]]:
+    """The k rows of [N, D] most similar to row `place` by cosine, without itself, the most similar first."""
+    unit = F.normalize(features.float().nan_to_num(), dim=1)
+    similarity = unit @ unit[place]
+    similarity[place] = -torch.inf
+    found = similarity.topk(min(k, len(unit) - 1))
+    return found.indices.tolist(), found.values.tolist()
