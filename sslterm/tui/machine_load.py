@@ -15,10 +15,13 @@ class MachineLoad:
     def __init__(self) -> None:
         self._handles: list[Any] | None = None
 
-    def text(self) -> str:
-        """For example "GPU 0 NVIDIA H200 71 % 18.2/139 GB 412 W", or "CPU 37 % · memory 5.1/16.8 GB"."""
+    def text(self, *, working: bool) -> str:
+        """Of the processor only while something is `working` here: a machine at rest has nothing to tell.
+
+        For example "GPU 0 NVIDIA H200 71 % 18.2/139 GB 412 W", or "CPU 37 % · memory 5.1/16.8 GB".
+        """
         gpus = [self._gpu(index, handle) for index, handle in enumerate(self._gpus())]
-        return " · ".join(text for text in gpus if text) or self._cpu()
+        return " · ".join(text for text in gpus if text) or (self._cpu() if working else "")
 
     def _cpu(self) -> str:
         try:

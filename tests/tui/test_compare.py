@@ -60,7 +60,7 @@ def test_overlay_table_and_panels(runs: list[RunDirectory], size: tuple[int, int
         lines = lines_of(screen)
         assert lines[0] == "compare · 3 runs · 1 running · 1 paused · 1 finished"
         assert lines[1].startswith("▸ -ELBO (test) · nats")
-        for part in ("━ A 1", "╍ B 1", "━ C 1"):
+        for part in ("━ A 1", "╍ B 1", "┅ C 1"):
             assert part in lines[1]
         rows = [line for line in lines if "vae-digits-" in line and "images" not in line]
         assert rows[0].startswith("▸━━ A vae-digits-1")

@@ -16,6 +16,7 @@ from sslterm.run.index import ListedRun, RunIndex
 from sslterm.run.layout import RunDirectory
 from sslterm.run.query import Order, Query, check_keys, check_order, parse, parse_order, sort_key
 from sslterm.tui.courses import Courses
+from sslterm.tui.facts import LIVE
 from sslterm.tui.keys import HOME_KEYS, QUERY_KEYS, bindings
 from sslterm.tui.machine_load import MachineLoad
 from sslterm.tui.screens.dialog import KeyList
@@ -85,7 +86,8 @@ class HomeScreen(HomeActs, Screen[None]):
         if not self.is_current and self.index.runs:
             return
         self.index.refresh()
-        self.list.load = self._load.text()
+        working = any(listed.state in LIVE for listed in self.index.runs)
+        self.list.load = self._load.text(working=working)
         self.marks &= {listed.run.path for listed in self.index.runs}
         self.pick()
         self.tick()
