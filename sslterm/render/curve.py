@@ -256,7 +256,7 @@ def _draw_x_axis(cells: Cells, plot: Plot, frame: Frame, ranges: Ranges) -> None
     if plot.x_label and columns >= 24:
         end = cells.put_right(plot.x_label, row, cells.width, MUTED) - 1
     free = frame.left
-    for tick, label in x_ticks(ranges, max(columns // 12, 2), time=plot.x_label == TIME):
+    for tick, label in x_ticks(ranges, max(columns // 12, 3), time=plot.x_label == TIME):
         place = frame.left + round((tick - low) / (high - low) * (2 * columns - 1)) // 2
         start = max(place - text_width(label) // 2, free)
         if start + text_width(label) <= end:
