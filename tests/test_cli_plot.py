@@ -159,3 +159,10 @@ def test_what_cannot_be_drawn_is_said(
     assert (answer.code, answer.out) == (1 if "write" in said else 2, "")
     assert answer.err.startswith(f"error: {said}")
     assert len(answer.err.splitlines()) <= 2
+
+
+def test_what_is_written_is_cut_as_well(run: RunDirectory, cli: Cli) -> None:
+    part = cli("plot", "last", "test/knn", "--from", 300, "--to", 800, "--json").json
+    assert part["metrics"]["test/knn"]["step"] == [400, 600, 800]
+    lines = cli("plot", "last", "test/knn", "--csv", "-", "--x", "images", "--to", 200 * 256).out.splitlines()
+    assert [line.split(",")[1] for line in lines] == ["step", "0", "200"]

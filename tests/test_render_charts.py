@@ -15,6 +15,7 @@ from sslterm.render.charts import (
     plot_of_chart,
     title_of,
     unit_of,
+    weights_of,
 )
 from sslterm.render.curve import ranges_of
 from sslterm.render.view import ChartView, Domain
@@ -150,5 +151,20 @@ def test_a_window_cuts_a_chart_and_y_follows_what_is_seen() -> None:
     assert ranges is not None
     assert ranges.x == (1.5, 3.0)
     assert ranges.y[1] == 3.0
-    assert plot.notes == ("EMA 0.5",)
+    assert plot.notes == ("too few points for EMA",)
     assert plot.lines[0].best == "min"
+
+
+def test_averages_of_what_is_measured_seldom_lag_no_further() -> None:
+    dense, seldom = np.arange(0, 1001, 10), np.arange(0, 1001, 80)
+    weights = weights_of({"main/loss": dense, "test/loss": seldom, "test/once": seldom[:1]}, 0.9)
+    assert weights == {"main/loss": 0.9, "test/loss": pytest.approx(0.9**8), "test/once": 0.9}
+    assert weights_of({"test/loss": seldom}, 0.9) == {"test/loss": 0.9}
+
+    def falling(step: NDArray[np.int64]) -> Points:
+        return Points(step, step, step / 10, 100.0 - step / 20)
+
+    series = {"main/loss": falling(dense), "test/loss": falling(seldom)}
+    plot = plot_of_chart(choose_charts(series)[0], series, ChartView(smoothing=0.9))
+    ends = [float(line.strong[-1]) for line in plot.lines]
+    assert abs(ends[0] - ends[1]) < 2.5

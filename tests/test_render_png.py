@@ -100,6 +100,15 @@ def test_a_line_keeps_its_spike() -> None:
     assert abs(columns.mean() - (area + 400 * 123_456 / 200_000)) < 3
 
 
+def test_marks_at_the_ends_of_y_are_whole() -> None:
+    plot = Plot(title="", lines=(Line(name="", x=np.arange(3), y=np.array([0.0, 1.0, 0.0]), best="max"),))
+    shown = pixels(plot_picture(plot, 400, 200)).astype(int)
+    close = np.abs(shown - np.array(rgb(categorical_on_paper(0)))).sum(axis=2) < 60
+    rows = np.flatnonzero(close.any(axis=1))
+    assert rows[0] > 10  # the ring around the best value ends below the upper border
+    assert np.flatnonzero(close[rows[0]]).mean() == pytest.approx(shown.shape[1] - 24 - 200, abs=3)
+
+
 @pytest.mark.parametrize("name", PANELS)
 def test_every_panel_becomes_a_picture(name: str, tmp_path: Path) -> None:
     path = tmp_path / "new" / "p.png"

@@ -16,7 +16,10 @@ from sslterm.render.quantity import (
     log_ticks,
     memory,
     number,
+    short,
     tick_labels,
+    time_labels,
+    time_ticks,
 )
 
 
@@ -90,3 +93,34 @@ def test_tick_names_share_their_decimals_and_prefix() -> None:
     assert tick_labels([0, 1000, 2000]) == ["0", "1,000", "2,000"]
     assert tick_labels([0.1, 1, 10, 100], log=True) == ["0.1", "1", "10", "100"]
     assert len(set(tick_labels([100.0, 100.5, 101.0]))) == 3
+
+
+def test_ticks_of_times_are_round_on_a_clock() -> None:
+    assert time_ticks(0, 5400, 6) == [0, 1800, 3600, 5400]
+    assert time_labels(time_ticks(0, 5400, 6)) == ["0", "30 m", "1 h", "1 h 30 m"]
+    assert time_labels(time_ticks(0, 100, 6)) == ["0", "30 s", "1 m", "1 m 30 s"]
+    assert time_labels(time_ticks(2.0, 3.0, 4)) == ["2.0 s", "2.5 s", "3.0 s"]
+    assert time_labels(time_ticks(0, 10 * 86400, 5))[1] == "5 d"
+
+
+@given(st.floats(0, 1e8), st.floats(1e-3, 1e8), st.integers(2, 12))
+def test_ticks_of_times_are_few_and_inside(low: float, span: float, count: int) -> None:
+    ticks = time_ticks(low, low + span, count)
+    assert 1 <= len(ticks) <= max(count, 4) + 1
+    assert all(low - 1e-6 <= tick <= low + span + 1e-6 for tick in ticks)
+    assert len(time_labels(ticks)) == len(ticks)
+
+
+def test_round_numbers_are_short() -> None:
+    assert [short(value) for value in (0.5, 200, 1000, 20_000, 2.5e6)] == [
+        "0.5",
+        "200",
+        "1 k",
+        "20 k",
+        "2.5 M",
+    ]
+
+
+def test_less_than_a_decade_has_ticks_in_between() -> None:
+    assert log_ticks(36, 120, 7) == [40, 50, 60, 70, 80, 90, 100]
+    assert log_ticks(1, 100, 7) == [1, 2, 5, 10, 20, 50, 100]

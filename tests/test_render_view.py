@@ -78,8 +78,23 @@ def test_panning_keeps_the_width_and_stops_at_the_ends() -> None:
     view = ChartView(window=(100.0, 300.0))
     assert view.panned(DOMAIN, 0.5).window == (200.0, 400.0)
     assert view.panned(DOMAIN, -5).window == (0.0, 200.0)
-    assert view.panned(DOMAIN, 50).window == (800.0, 1000.0)
+    assert view.panned(DOMAIN, 50).shown(DOMAIN) == (800.0, 1000.0)
     assert ChartView().panned(DOMAIN, 0.3).window is None
+
+
+def test_a_window_at_the_end_follows_what_comes() -> None:
+    at_end = ChartView(window=(100.0, 300.0)).panned(DOMAIN, 50)
+    longer = Domain(0.0, 1500.0, positive=1.0, spacing=1.0)
+    assert at_end.shown(longer) == (800.0, 1500.0)
+    assert at_end.panned(longer, -0.5).shown(longer) == (450.0, 1150.0)
+    assert ChartView(window=(100.0, 300.0)).shown(longer) == (100.0, 300.0)
+
+
+def test_a_cursor_that_is_led_out_of_sight_takes_the_window_along() -> None:
+    view = ChartView(window=(100.0, 300.0), cursor=200.0)
+    assert view.led(DOMAIN, 250.0) == ChartView(window=(100.0, 300.0), cursor=250.0)
+    assert view.led(DOMAIN, 400.0).window == (200.0, 400.0)
+    assert view.led(DOMAIN, 5000.0).cursor == 1000.0
 
 
 def test_panning_a_logarithmic_axis_moves_by_factors() -> None:

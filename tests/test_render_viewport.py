@@ -234,3 +234,31 @@ def test_being_selected_hides_no_line_of_the_legend() -> None:
         cells = draw_plot(plot, width, 9, color=False, selected=True)
         assert cells.plain().startswith("▸ loss")
         assert "train 2" in cells.plain()
+
+
+def test_a_level_is_read_everywhere_and_no_place_of_its_own() -> None:
+    level = replace(line([0.3, 0.3], x=[0, 100], name="raw pixels", hue=2), level=True)
+    plot = Plot(title="t", x_label="step", lines=(line([0.5, 0.6], x=[10, 80]), level), cursor=99.0)
+    words = draw_plot(plot, 70, 12, color=False).text(0).split()
+    assert words == ["t", "step", "80", "━", "train", "0.6000", "┅", "raw", "pixels", "0.3000"]
+
+
+def test_a_line_that_is_over_is_not_read() -> None:
+    short, long = line(np.arange(11.0)), line(np.arange(101.0), name="other", hue=1)
+    assert [short.read_at(place) for place in (-2.0, 0.0, 10.4, 11.0, 12.0)] == [None, 0, 10, 10, None]
+    plot = Plot(title="loss", x_label="step", lines=(short, long), cursor=60.0)
+    cells = draw_plot(plot, 70, 12, color=False)
+    assert cells.text(0).split() == ["loss", "step", "60", "━", "train", "-", "╍", "other", "60"]
+    assert (cells.glyphs == ord("●")).sum() == 1
+
+
+def test_the_next_place_is_that_of_a_neighbour() -> None:
+    some = line([1.0, 2.0, 3.0], x=[0, 50, 50])
+    assert [some.next_place(at, 1) for at in (-5.0, 0.0, 50.0)] == [0.0, 50.0, None]
+    assert [some.next_place(at, -1) for at in (0.0, 50.0, 70.0)] == [None, 0.0, 50.0]
+
+
+def test_times_have_round_minutes() -> None:
+    lines = (line([1.0, 2.0], x=[0.0, 5400.0]),)
+    text = draw_plot(Plot(title="t", x_label="time", lines=lines), 80, 12, color=False).plain()
+    assert " ".join(text.splitlines()[-1].split()) == "└0 30 m 1 h time"

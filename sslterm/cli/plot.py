@@ -17,7 +17,7 @@ from sslterm.cli.options import Root, RunName
 from sslterm.cli.output import color_depth, print_json
 from sslterm.cli.run_facts import summarize
 from sslterm.errors import DataError, SsltermError, UsageError, did_you_mean
-from sslterm.render.charts import Axis, Chart, choose_charts, domain_of, plot_of_chart, what_of
+from sslterm.render.charts import Axis, Chart, choose_charts, domain_of, places_of, plot_of_chart, what_of
 from sslterm.render.curve import Plot, draw_plot
 from sslterm.render.view import ChartView
 from sslterm.run.files import replace_file
@@ -65,10 +65,16 @@ def plot(
         ),
     ] = 0.0,
     start: Annotated[
-        float | None, typer.Option("--from", metavar="X", help="Where the x axis begins.", show_default=False)
+        float | None,
+        typer.Option(
+            "--from",
+            metavar="X",
+            help="Where x begins, drawn or written.",
+            show_default=False,
+        ),
     ] = None,
     end: Annotated[
-        float | None, typer.Option("--to", metavar="X", help="Where the x axis ends.", show_default=False)
+        float | None, typer.Option("--to", metavar="X", help="Where x ends.", show_default=False)
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE.png", help="Write a PNG instead.")
@@ -116,17 +122,18 @@ def plot(
         raise UsageError("--csv - and --json both write to stdout", "name a file: --csv curves.csv")
     view = _view(x, log=log, log_x=log_x, smooth=smooth, start=start, end=end)
     plots = _plots(found, charts, series, view)
+    points = {name: _part(found, series[name], view) for name in names}
     if out is not None or csv is not None:
         if out is not None:
             write_plots(plots, out, found.name)
         elif csv is not None:
-            write_csv({name: series[name] for name in names}, csv)
+            write_csv(points, csv)
         if as_json:
             print_json({"run": found.name, "path": str(out or csv), "metrics": names})
         elif str(csv) != "-":
             typer.echo(str(out or csv))
     elif as_json:
-        print_json({"run": found.name, "metrics": {name: _points(series[name]) for name in names}})
+        print_json({"run": found.name, "metrics": {name: _points(one) for name, one in points.items()}})
     else:
         print_plots(plots, width or shutil.get_terminal_size().columns, height)
 
@@ -174,8 +181,7 @@ def _plots(
     Raises:
         UsageError: that part holds nothing, or epochs are asked for and not known.
     """
-    status = read_status(run.status)
-    images_per_epoch = status.images_per_epoch if status else 0
+    images_per_epoch = _images_per_epoch(run)
     if view.axis == "epoch" and images_per_epoch <= 0:
         raise UsageError(
             f"{run.name} does not say how many images an epoch has", "draw it over images: --x images"
@@ -201,6 +207,21 @@ def _plots(
         )
         for chart in charts
     ]
+
+
+def _images_per_epoch(run: RunDirectory) -> int:
+    """0 where the run does not say."""
+    status = read_status(run.status)
+    return status.images_per_epoch if status else 0
+
+
+def _part(run: RunDirectory, one: Series, view: ChartView) -> Series:
+    """The points of a series that lie in the view's window."""
+    if view.window is None:
+        return one
+    places = places_of(one, view.axis, _images_per_epoch(run))
+    inside = (places >= view.window[0]) & (places <= view.window[1])
+    return Series(one.step[inside], one.images[inside], one.seconds[inside], one.value[inside])
 
 
 def write_csv(series: Mapping[str, Series], path: Path) -> None:

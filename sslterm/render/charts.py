@@ -6,15 +6,16 @@ Metrics are named `<where>/<what>`: where is a loss's parameter group for traini
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sslterm.render.envelope import first_at
-from sslterm.render.legend import SECONDS
+from sslterm.render.legend import TIME
 from sslterm.render.plot import Line, Plot
 from sslterm.render.smoothing import Smoother
 from sslterm.render.view import Axis as Axis
@@ -158,7 +159,7 @@ def axis_label(axis: Axis, images_per_epoch: int = 0) -> str:
     """What stands beside an axis; it says where epochs are not known."""
     if axis == "epoch" and images_per_epoch <= 0:
         return "images (epoch unknown)"
-    return SECONDS if axis == "seconds" else axis
+    return TIME if axis == "seconds" else axis
 
 
 def domain_of(series: Mapping[str, Series], axis: Axis = "step", images_per_epoch: int = 0) -> Domain | None:
@@ -202,16 +203,30 @@ def plot_of_chart(
     ends = domain or domain_of(known, view.axis, images_per_epoch)
     smoother = smoother or Smoother()
     epochs = view.axis == "epoch" and images_per_epoch > 0
+    weights = weights_of({name: one.step for name, one in known.items()}, view.smoothing)
     lines = []
     for name, one in known.items():
         x = smoother.places(name, one.images, images_per_epoch) if epochs else places_of(one, view.axis)
         if name.endswith(_BASELINE) and ends is not None and len(one.value):
             x, y = np.array([ends.start(log=view.log_x), ends.high]), one.value[[-1, -1]]
-            lines.append(Line(name=line_name(name), x=x, y=y, hue=hues[name]))
+            lines.append(Line(name=line_name(name), x=x, y=y, hue=hues[name], level=True))
         else:
-            lines.append(line_of(line_name(name), name, x, one.value, view, smoother, hue=hues[name]))
+            here = replace(view, smoothing=weights[name])
+            lines.append(line_of(line_name(name), name, x, one.value, here, smoother, hue=hues[name]))
     metric = chart.metrics[0] if chart.metrics else chart.what
     return plot_of_lines(metric, lines, view, ends, axis_label(view.axis, images_per_epoch))
+
+
+def weights_of(steps: Mapping[str, NDArray[Any]], smoothing: float) -> dict[str, float]:
+    """The weight of the past for each of some series that are drawn together, by their steps.
+
+    The series that has its points closest is averaged with `smoothing`; in one that has them r times as far
+    apart (r to the nearest power of two) it is smoothing^r, so that all lag behind by the same way.
+    """
+    gaps = {name: float(s[-1] - s[0]) / (len(s) - 1) for name, s in steps.items() if len(s) > 1}
+    closest = min((gap for gap in gaps.values() if gap > 0), default=0.0)
+    times = {name: 2.0 ** round(math.log2(gap / closest)) for name, gap in gaps.items() if gap > 0}
+    return {name: smoothing ** times.get(name, 1.0) for name in steps}
 
 
 def line_of(
@@ -239,6 +254,9 @@ def plot_of_lines(
     notes: tuple[str, ...] = (),
 ) -> Plot:
     """Lines of a metric under a view; `ends` is what there is to see of them, `notes` follow the title."""
+    if view.smoothing > 0:
+        smooth = any(line.smooth is not None for line in lines)
+        notes = (*notes, f"EMA {view.smoothing:g}" if smooth else "too few points for EMA")
     return Plot(
         title=title_of(metric),
         lines=tuple(lines),
@@ -248,7 +266,7 @@ def plot_of_lines(
         log_x=view.log_x,
         x_range=None if ends is None else view.shown(ends),
         cursor=view.cursor,
-        notes=(*notes, f"EMA {view.smoothing:g}") if view.smoothing > 0 else notes,
+        notes=notes,
     )
 
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from sslterm.render.cells import SPACE, Cells, fit, text_width
 from sslterm.render.envelope import column_edges, envelope, fill
-from sslterm.render.legend import BEST, draw_head, head_rows, read_place
+from sslterm.render.legend import BEST, TIME, draw_head, head_rows, read_place
 from sslterm.render.palette import GROUND, MUTED, categorical, categorical_behind
 from sslterm.render.plot import Line, Plot, Ranges, ranges_of
-from sslterm.render.quantity import linear_ticks, log_ticks, number, tick_labels
+from sslterm.render.quantity import linear_ticks, log_ticks, short, tick_labels, time_labels, time_ticks
 
 __all__ = ["Frame", "Line", "Plot", "Ranges", "braille", "draw_lines", "draw_plot", "frame_of", "ranges_of"]
 
@@ -198,17 +198,16 @@ def _put_at(cells: Cells, sign: str, line: Line, place: tuple[float, float], fra
 
 def _draw_cursor(cells: Cells, plot: Plot, frame: Frame, ranges: Ranges) -> None:
     """A vertical rule through empty cells, and a dot on every line at the point that is read."""
-    if plot.cursor is None or read_place(plot, ranges) is None:
-        return
-    column = frame.column_at(plot.cursor)
-    if column is None:
+    place = read_place(plot, ranges)
+    column = None if place is None else frame.column_at(place)
+    if place is None or column is None:
         return
     for row in range(frame.top, frame.top + frame.rows):
         if cells.glyphs[row, column] == SPACE:
             cells.put("│", row, column, MUTED)
     for line in reversed(plot.lines):
-        at = line.nearest_point(plot.cursor, log_x=ranges.log_x)
-        if at is not None:
+        at = line.read_at(place, log_x=ranges.log_x)
+        if at is not None and not line.level:
             _put_at(cells, "●", line, (line.x[at], line.strong[at]), frame)
 
 
@@ -238,14 +237,14 @@ def _draw_y_axis(cells: Cells, frame: Frame, ranges: Ranges) -> None:
             cells.put("┤", row, frame.left - 1, MUTED)
 
 
-def x_ticks(ranges: Ranges, count: int) -> list[tuple[float, str]]:
-    """Places on the axis of x as it is scaled, with their names."""
+def x_ticks(ranges: Ranges, count: int, *, time: bool = False) -> list[tuple[float, str]]:
+    """Places on the axis of x as it is scaled, with their names; seconds as times, where it is of `time`."""
     low, high = ranges.x
-    if not ranges.log_x:
-        ticks = linear_ticks(low, high, count)
-        return list(zip(ticks, tick_labels(ticks), strict=True))
-    ticks = log_ticks(10.0**low, 10.0**high, count)
-    return [(float(np.log10(t)), number(t, 3)) for t in ticks]
+    if ranges.log_x:
+        ticks = log_ticks(10.0**low, 10.0**high, count)
+        return [(float(np.log10(t)), f"{short(t)} s" if time else short(t)) for t in ticks]
+    ticks = time_ticks(low, high, count) if time else linear_ticks(low, high, count)
+    return list(zip(ticks, time_labels(ticks) if time else tick_labels(ticks), strict=True))
 
 
 def _draw_x_axis(cells: Cells, plot: Plot, frame: Frame, ranges: Ranges) -> None:
@@ -257,7 +256,7 @@ def _draw_x_axis(cells: Cells, plot: Plot, frame: Frame, ranges: Ranges) -> None
     if plot.x_label and columns >= 24:
         end = cells.put_right(plot.x_label, row, cells.width, MUTED) - 1
     free = frame.left
-    for tick, label in x_ticks(ranges, max(columns // 12, 2)):
+    for tick, label in x_ticks(ranges, max(columns // 12, 3), time=plot.x_label == TIME):
         place = frame.left + round((tick - low) / (high - low) * (2 * columns - 1)) // 2
         start = max(place - text_width(label) // 2, free)
         if start + text_width(label) <= end:

@@ -17,10 +17,12 @@ KEYS: Final = ("━", "╍", "┅", "┄", "╌", "┉", "┈", "╶")
 BEST: Final = {"min": "▾", "max": "▴"}
 """What marks the best value, on the line and in the legend."""
 SELECTED: Final = "▸ "
-SECONDS: Final = "s"
-"""Label of an axis of times."""
+TIME: Final = "time"
+"""Label of an axis of times, which are in seconds."""
 
 _GAP: Final = 2
+_ROUNDING: Final = 1e-9
+"""Share of the axis by which a cursor at its end may seem to lie beyond."""
 _ROWS_OF_A_ROW: Final = 8
 """Rows of a plot for each row that its legend may have."""
 
@@ -30,7 +32,7 @@ Entry = tuple[str, int]
 
 def place_name(plot: Plot, place: float) -> str:
     """A place on the axis as people say it: "step 3,120", "epoch 3.12", "1 m 14 s"."""
-    if plot.x_label == SECONDS:
+    if plot.x_label == TIME:
         return duration(place) if place >= 60 else f"{number(place, 3)} s"
     text = whole(place) if place == int(place) else number(place)
     return f"{plot.x_label} {text}" if plot.x_label else text
@@ -38,12 +40,13 @@ def place_name(plot: Plot, place: float) -> str:
 
 def read_place(plot: Plot, ranges: Ranges) -> float | None:
     """The place that the cursor reads: that of the nearest point of all; None where there is no cursor."""
-    if plot.cursor is None or not 0 <= ranges.across(plot.cursor) <= 1:
+    if plot.cursor is None or not -_ROUNDING <= ranges.across(plot.cursor) <= 1 + _ROUNDING:
         return None
     cursor, log = plot.cursor, ranges.log_x
     points = ((line, line.nearest_point(cursor, log_x=log)) for line in plot.lines)
-    places = [float(line.x[at]) for line, at in points if at is not None]
-    return min(places, key=lambda place: abs(place - cursor), default=None)
+    places = [(float(line.x[at]), line.level) for line, at in points if at is not None]
+    moments = [place for place, level in places if not level] or [cursor for _ in places]
+    return min(moments, key=lambda place: abs(place - cursor), default=None)
 
 
 def newest(line: Line) -> float | None:
@@ -64,7 +67,7 @@ def legend_entries(plot: Plot, ranges: Ranges | None, *, color: bool, detail: in
     for line in plot.lines:
         sign = KEYS[line.hue % len(KEYS)] if line.dashed or not color else KEYS[0]
         if place is not None and ranges is not None:
-            value = _value_at(line, plot.cursor or 0.0, ranges, smooth=detail >= 2)
+            value = _value_at(line, place, ranges, smooth=detail >= 2)
         else:
             last = newest(line)
             value = "-" if last is None else number(last)
@@ -76,8 +79,8 @@ def legend_entries(plot: Plot, ranges: Ranges | None, *, color: bool, detail: in
     return entries
 
 
-def _value_at(line: Line, cursor: float, ranges: Ranges, *, smooth: bool) -> str:
-    at = line.nearest_point(cursor, log_x=ranges.log_x)
+def _value_at(line: Line, place: float, ranges: Ranges, *, smooth: bool) -> str:
+    at = line.read_at(place, log_x=ranges.log_x)
     if at is None:
         return "-"
     value = number(float(line.y[at]))

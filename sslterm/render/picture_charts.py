@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +27,7 @@ from sslterm.render.ink import (
     write,
     write_upwards,
 )
-from sslterm.render.legend import BEST
+from sslterm.render.legend import BEST, TIME
 from sslterm.render.palette import categorical_on_paper, rgb
 from sslterm.render.quantity import column, linear_ticks, log_ticks, number, tick_labels
 from sslterm.render.scatter import class_names, points_of, spans
@@ -46,6 +47,7 @@ def plot_picture(plot: Plot, width: int = _WIDTH, height: int = _HEIGHT) -> Imag
         picture = Image.new("RGB", (width, height), PAPER)
         write(picture, width / 2, height / 2, "no values", color=FAINT, anchor="mm")
         return picture
+    ranges = _with_margins(ranges, plot)
     area = Image.new("RGB", (width * _FINE, height * _FINE), PAPER)
     draw_grid(area, ranges)
     for line in reversed(plot.lines):
@@ -55,7 +57,7 @@ def plot_picture(plot: Plot, width: int = _WIDTH, height: int = _HEIGHT) -> Imag
         _draw_values(area, line, line.strong, ranges, color=rgb(categorical_on_paper(line.hue)), wide=2)
     for line in reversed(plot.lines):
         _mark_best(area, line, ranges)
-    y_label = f"{plot.unit} (log)".strip() if ranges.log_y else plot.unit
+    y_label = (f"{plot.unit} (log)" if plot.unit else "log scale") if ranges.log_y else plot.unit
     x_label = f"{plot.x_label} (log)".strip() if ranges.log_x else plot.x_label
     area = area.resize((width, height), Image.Resampling.LANCZOS)
     entries: list[tuple[str, int | None]] = [
@@ -64,6 +66,13 @@ def plot_picture(plot: Plot, width: int = _WIDTH, height: int = _HEIGHT) -> Imag
     if plot.notes:
         entries.append((" · ".join(plot.notes), None))
     return _with_legend(with_axes(area, ranges, x_label, y_label), entries)
+
+
+def _with_margins(ranges: Ranges, plot: Plot) -> Ranges:
+    """The ranges with room for marks above and below, where the ends of y are not given."""
+    low, high = _widened(ranges.y)
+    y = ranges.y[0] if plot.low is not None else low, ranges.y[1] if plot.high is not None else high
+    return replace(ranges, y=y)
 
 
 def _behind(hue: int) -> Color:
@@ -95,15 +104,15 @@ def _mark_best(area: Image.Image, line: Line, ranges: Ranges) -> None:
         ImageDraw.Draw(area).circle(place, 5 * _FINE, fill=PAPER, outline=color, width=2 * _FINE)
 
 
-def _ticks(ranges: Ranges) -> tuple[list[tuple[float, str]], list[tuple[float, str]]]:
-    """Places as shares of the axes, from the left and from the top, with their names."""
+def _ticks(ranges: Ranges, *, time: bool = False) -> tuple[list[tuple[float, str]], list[tuple[float, str]]]:
+    """Places as shares of the axes, from the left and from the top, with their names; x may be of times."""
     (x_low, x_high), (low, high) = ranges.x, ranges.y
     if ranges.log_y:
         values = log_ticks(10.0**low, 10.0**high, 7)
         places = [float(np.log10(value)) for value in values]
     else:
         values = places = linear_ticks(low, high, 7)
-    across = [((tick - x_low) / (x_high - x_low), name) for tick, name in x_ticks(ranges, 8)]
+    across = [((tick - x_low) / (x_high - x_low), name) for tick, name in x_ticks(ranges, 8, time=time)]
     downwards = [(high - place) / (high - low) for place in places]
     return across, list(zip(downwards, tick_labels(values, log=ranges.log_y), strict=True))
 
@@ -145,7 +154,7 @@ def _draw_values(
 
 def with_axes(area: Image.Image, ranges: Ranges, x_label: str, y_label: str) -> Image.Image:
     """`area` with ticks, their names and labels at the left and below."""
-    x_ticks, y_ticks = _ticks(ranges)
+    x_ticks, y_ticks = _ticks(ranges, time=x_label.removesuffix(" (log)") == TIME)
     label = line_height(TEXT_SIZE) + 4
     left = max(text_size(name, SMALL_SIZE)[0] for _, name in y_ticks) + 12 + (label if y_label else 0)
     below = line_height(SMALL_SIZE) + 8 + (label if x_label else 0)

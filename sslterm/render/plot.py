@@ -23,6 +23,7 @@ class Line:
         smooth: [N], what is drawn in its place, with `y` as a band behind.
         best: which value is the best one, and marked.
         dashed: whether it is dashed in colour as well.
+        level: whether it is one value, drawn from end to end, so that its points are nowhere in particular.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Line:
     smooth: NDArray[Any] | None = None
     best: Literal["min", "max"] | None = None
     dashed: bool = False
+    level: bool = False
 
     @property
     def strong(self) -> NDArray[Any]:
@@ -64,6 +66,28 @@ class Line:
         if log_x:
             return after - 1 if before > 0 and place * place <= before * beyond else after
         return after - 1 if place - before <= beyond - place else after
+
+    def read_at(self, place: float, *, log_x: bool = False) -> int | None:
+        """The nearest point, as `nearest_point`; None where the line is over, or has not begun.
+
+        That is further from its ends than its points mostly are from each other.
+        """
+        at = self.nearest_point(place, log_x=log_x)
+        if at is None or self.level:
+            return at
+        first, last = float(self.x[0]), float(self.x[-1])
+        apart = (last - first) / max(len(self.x) - 1, 1)
+        return at if first - apart <= place <= last + apart else None
+
+    def next_place(self, place: float, direction: int) -> float | None:
+        """The place of the next point to the right (1) or to the left (-1); None where there is none."""
+        if self.level:
+            return None
+        if direction > 0:
+            at = int(first_at(self.x, np.array([np.nextafter(place, np.inf)]))[0])
+        else:
+            at = int(first_at(self.x, np.array([place]))[0]) - 1
+        return float(self.x[at]) if 0 <= at < len(self.x) else None
 
 
 @dataclass(frozen=True, kw_only=True)

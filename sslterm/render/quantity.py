@@ -89,11 +89,12 @@ def linear_ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float, count: int) -> list[float]:
-    """About `count` ticks of a logarithmic axis: powers of ten, and 2s and 5s where there is room."""
+    """About `count` ticks of a logarithmic axis: powers of ten, and round ones between them where there is room."""
     if not 0 < low < high or not math.isfinite(high):
         return [low]
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     for factors, every in (
+        (tuple(range(1, 10)), 1),
         ((1, 2, 5), 1),
         ((1, 3), 1),
         *(((1,), every) for every in range(1, last - first + 2)),
@@ -133,3 +134,38 @@ def _plain(value: float) -> str:
     if value and (abs(value) < 1e-3 or abs(value) >= 1e6):
         return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
     return f"{value:,.6g}" if abs(value) >= 1e4 else f"{value:.6g}"
+
+
+def short(value: float) -> str:
+    """A round number with a unit prefix, and no digits that it does not need: 0.5, 200, 1 k, 2.5 M."""
+    for scale, prefix in _PREFIXES:
+        if abs(value) >= scale * (1 - 1e-9):
+            return f"{value / scale:g} {prefix}"
+    return _plain(value)
+
+
+_CLOCK = (
+    *(1, 2, 5, 10, 15, 30),
+    *(60 * minutes for minutes in (1, 2, 5, 10, 15, 30)),
+    *(3600 * hours for hours in (1, 2, 3, 6, 12)),
+)
+"""Steps of a time axis, in seconds."""
+
+
+def time_ticks(low: float, high: float, count: int) -> list[float]:
+    """About `count` round times within [low, high], in seconds: whole minutes, quarters of an hour, days."""
+    if not math.isfinite(high - low) or high - low < 2 * count or high - low > 2e9:
+        return linear_ticks(low, high, count)
+    days = (86400 * factor * 10**power for power in range(5) for factor in (1, 2, 5))
+    for step in (*_CLOCK, *days):
+        first, last = math.ceil(low / step), math.floor(high / step)
+        if last - first + 1 <= max(count, 2):
+            return [float(step * k) for k in range(first, last + 1)] or [low]
+    return [low]
+
+
+def time_labels(ticks: list[float]) -> list[str]:
+    """Names of ticks in seconds: 0, 30 s, 1 m 30 s, 2 h."""
+    if any(tick != int(tick) for tick in ticks):
+        return [f"{label} s" for label in tick_labels(ticks)]
+    return [duration(tick) if tick else "0" for tick in ticks]

@@ -54,7 +54,8 @@ class ChartView:
 
     Attributes:
         smoothing: weight of the past in the moving average, in [0, 1); 0 does not smooth.
-        window: first and last place that are shown, in units of the axis; None shows all, also what comes.
+        window: first and last place that are shown, in units of the axis; None shows all, also what comes. An
+            infinite last place is where the data ends, and moves on with it.
         cursor: the place that is read off, in units of the axis.
     """
 
@@ -123,15 +124,17 @@ class ChartView:
         A cursor that there is not yet comes from the end it moves away from; one that moves on at an end
         takes the window along.
         """
-        step = columns / max(of - 1, 1)
         if self.cursor is None:
             return self.pointed(self.at_share(domain, 1.0 if columns < 0 else 0.0))
-        share = self.share_of(domain, self.cursor) + step
-        view = self
-        if not 0 <= share <= 1:
-            view = self.panned(domain, share - min(max(share, 0.0), 1.0))
-            share = min(max(share, 0.0), 1.0)
-        return view.pointed(view.at_share(domain, share))
+        share = self.share_of(domain, self.cursor) + columns / max(of - 1, 1)
+        return self.led(domain, self.at_share(domain, share))
+
+    def led(self, domain: Domain, place: float) -> ChartView:
+        """The view with the cursor at a place, or at the end of the domain before it; the window comes along."""
+        place = min(max(place, domain.start(log=self.log_x)), domain.high)
+        share = self.share_of(domain, place)
+        beyond = share - min(max(share, 0.0), 1.0)
+        return (self.panned(domain, beyond) if beyond else self).pointed(place)
 
     def reset(self) -> ChartView:
         """The view of everything, without a cursor; axis, scales and smoothing stay."""
@@ -151,8 +154,8 @@ class ChartView:
         slack = _WHOLE * (end - start)
         if not low < high or (low <= start + slack and high >= end - slack):
             return replace(self, window=None)
-        low, high = max(low, start), min(high, end)
-        view = replace(self, window=(self._unscaled(low, domain), self._unscaled(high, domain)))
+        last = math.inf if high >= end - slack else self._unscaled(high, domain)
+        view = replace(self, window=(self._unscaled(max(low, start), domain), last))
         if view.cursor is None:
             return view
         shown = view.shown(domain)

@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 
 from sslterm.render.charts import choose_charts
 from sslterm.render.view import ChartView
-from sslterm.tui.widgets.chart import ChartTile
+from sslterm.tui.widgets.chart import ZOOM, ChartTile
 from sslterm.tui.widgets.tile import Tile
 from tests.test_render_charts import Points
 
@@ -90,6 +90,21 @@ def test_the_wheel_zooms_about_the_pointer() -> None:
     drive(script)
 
 
+def test_a_burst_of_the_wheel_counts_every_turn() -> None:
+    async def script(app: OneChart, pilot: Pilot[None]) -> None:
+        tile = app.tile
+        turn = MouseScrollUp(tile, 50, 8, 0, 0, 0, False, False, False)
+        for _ in range(5):  # before the screen has answered the first
+            tile.on_mouse_scroll_up(turn)
+        await pilot.pause()
+        assert tile.domain is not None
+        low, high = tile.view.shown(tile.domain)
+        assert abs((high - low) / 1024 - ZOOM**5) < 0.01
+        assert app.asked[-1] == tile.view
+
+    drive(script)
+
+
 def test_dragging_pans() -> None:
     async def script(app: OneChart, pilot: Pilot[None]) -> None:
         app.tile.tell(series(), ChartView(window=(400.0, 600.0)))
@@ -131,6 +146,24 @@ def test_what_keys_ask_for() -> None:
         assert moved is not None
         assert 502 < moved < 504
         assert tile.reset() == ChartView()
+
+    drive(script)
+
+
+def test_the_cursor_goes_from_point_to_point_where_they_are_far_apart() -> None:
+    async def script(app: OneChart, pilot: Pilot[None]) -> None:
+        tile, places = app.tile, np.array([0, 300, 500, 900])
+        few = {"main/loss": Points(places, places, places / 10, np.arange(4.0))}
+        view, seen = ChartView(cursor=900.0), []
+        for by in (-1, -1, -1, -1, 1, 1, 1, 1):
+            tile.tell(few, view)
+            view = tile.cursor_moved(by)
+            seen.append(view.cursor)
+        assert seen == [500.0, 300.0, 0.0, 0.0, 300.0, 500.0, 900.0, 900.0]
+        tile.tell(few, ChartView(window=(400.0, 600.0), cursor=500.0))
+        further = tile.cursor_moved(1)
+        assert further.cursor == 900.0
+        assert further.window == (700.0, 900.0)
 
     drive(script)
 

@@ -111,7 +111,7 @@ def test_metric_axis_scale_and_smoothing(runs: list[RunDirectory]) -> None:
         assert screen.comparison.metric not in (first, second)
         await pilot.press("up", "M")
         assert screen.comparison.metric == first
-        for label in ("s", "step", "images"):
+        for label in ("time", "step", "images"):
             await pilot.press("x")
             assert screen.overlay.plot.x_label == label
         await pilot.press("y")

@@ -11,6 +11,7 @@ from textual.message import Message
 from sslterm.render.cells import Cells
 from sslterm.render.charts import Chart, Series, domain_of, plot_of_chart
 from sslterm.render.curve import Frame, Plot, draw_plot, frame_of
+from sslterm.render.legend import read_place
 from sslterm.render.plot import rounded_outwards
 from sslterm.render.smoothing import Smoother
 from sslterm.render.view import ChartView, Domain
@@ -97,10 +98,30 @@ class ChartTile(Tile):
     # -- what keys ask for
 
     def cursor_moved(self, columns: int) -> ChartView:
-        """The view with the cursor some columns of cells further right, or left; at first it is at an end."""
-        if self.view.cursor is None and self.view.window is None and columns < 0:
-            return self.view.pointed(self._newest)
-        return self._act(lambda view, domain: view.moved(domain, columns, self._columns()))
+        """The view with the cursor some columns of cells further right, or left; at first it is at an end.
+
+        It goes on to the next point at least, however far apart they are, and not beyond the last.
+        """
+        view, domain = self.view, self.domain
+        if domain is None:
+            return view
+        if view.cursor is None:
+            at_end = columns < 0 and self._newest is not None and view.shown(domain)[1] >= self._newest
+            return view.pointed(self._newest) if at_end else view.moved(domain, columns, self._columns())
+        moved = view.moved(domain, columns, self._columns())
+        there = self._next_point(1 if columns > 0 else -1) if columns else moved.cursor
+        if there is None or moved.cursor is None:
+            return view
+        return view.led(domain, max(there, moved.cursor) if columns > 0 else min(there, moved.cursor))
+
+    def _next_point(self, direction: int) -> float | None:
+        """The place of the point after the one that is read, or before it; None where there is none."""
+        plot, ranges = self.plot, None if self._frame is None else self._frame.ranges
+        place = None if ranges is None else read_place(plot, ranges)
+        place = plot.cursor if place is None else place
+        places = [] if place is None else [line.next_place(place, direction) for line in plot.lines]
+        known = [one for one in places if one is not None]
+        return min(known, key=lambda one: one * direction, default=None)
 
     def zoomed(self, factor: float) -> ChartView:
         """The view `factor` times as wide, about the cursor or else the middle."""
@@ -163,5 +184,7 @@ class ChartTile(Tile):
             self._ask(self.view.pointed(None))
 
     def _ask(self, view: ChartView) -> None:
+        """Post a view. What follows before it is told counts from it: over a slow link acts come in bursts."""
         if view != self.view:
+            self.view = view
             self.post_message(self.ViewChanged(self, view))
