@@ -159,7 +159,7 @@ class Prompt(ModalScreen[str | None]):
         super().__init__()
         self.title_text = title
         self.check = check
-        self.entry = Input(value=value, id="entry")
+        self.entry = Input(value=value, id="entry", compact=True)
         self.complaint = Static("", id="complaint")
 
     def compose(self) -> ComposeResult:
