@@ -258,7 +258,8 @@ def _preset(method: str, name: str) -> Choice:
         data, images = table["data"]["name"], int(table["train"]["images"])
     except (SsltermError, KeyError, TypeError, ValueError) as error:
         return Choice(name, beside=f"cannot be used: {error}")
-    needs = f"downloads {data}" if needs_download(table) else "no download"
+    own = data in ("folder", "frames")
+    needs = "a folder of yours" if own else f"downloads {data}" if needs_download(table) else "no download"
     lines = [line for line in header.split("\n") if not line.startswith("sslterm ")]
     about = " ".join(lines[1:] if lines[0].startswith(CATALOG[method].title) else lines)
     what, _, result = about.partition(" Result: ")
