@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Mapping
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+from sslterm.config import schema
 from sslterm.config.read import describe_range, fields_of
-from sslterm.config.schema import OptimConfig, Range, Schedule
+from sslterm.config.schema import (
+    ClipConfig,
+    DataConfig,
+    OptimConfig,
+    Range,
+    RunConfig,
+    Schedule,
+    TrainConfig,
+    ViewConfig,
+    WatchConfig,
+)
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list"}
 
@@ -37,3 +53,43 @@ def choices_of(path: str, kind: Any) -> tuple[str, ...]:
     if kind is bool:
         return ("true", "false")
     return tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
+
+
+_SECTIONS: Mapping[str, tuple[type[Any], ...]] = {
+    "run": (RunConfig,),
+    "data": (DataConfig, ClipConfig),
+    "train": (TrainConfig,),
+    "watch": (WatchConfig,),
+    "optim": get_args(OptimConfig),
+    "schedule": get_args(Schedule),
+    "augment": (ViewConfig,),
+}
+
+
+def meaning_of(path: str) -> str:
+    """What a key of the schema means, as the schema's own text says it; "" where its name says it all."""
+    *sections, name = path.split(".")
+    section = "schedule" if "schedule" in sections else sections[0] if sections else ""
+    texts = _field_texts()
+    return next((text for cls in _SECTIONS.get(section, ()) if (text := texts.get((cls.__name__, name)))), "")
+
+
+@cache
+def _field_texts() -> Mapping[tuple[str, str], str]:
+    """The text under each field of the schema, by class and field; it is kept only in the source."""
+    try:
+        tree = ast.parse(Path(schema.__file__).read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return {}
+    found = {}
+    for node in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        for above, below in pairwise(node.body):
+            if (
+                isinstance(above, ast.AnnAssign)
+                and isinstance(above.target, ast.Name)
+                and isinstance(below, ast.Expr)
+                and isinstance(below.value, ast.Constant)
+                and isinstance(below.value.value, str)
+            ):
+                found[node.name, above.target.id] = " ".join(below.value.value.split())
+    return found

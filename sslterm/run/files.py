@@ -12,7 +12,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
 
@@ -129,7 +129,7 @@ class LineTail:
         self._on_restart = on_restart
         self._identity: tuple[int, int] | None = None
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(self) -> Generator[bytes]:
         """New whole lines, in blocks that end with a newline. A torn last line waits for its end."""
         try:
             descriptor = _open_regular(self.path)

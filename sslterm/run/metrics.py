@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,13 +139,9 @@ class MetricsReader:
     """Follows metrics.jsonl. Torn, foreign and damaged lines are passed over; a missing file is an empty one.
 
     A line that lacks a clock is passed over; of any other, the values that are numbers or null are taken.
-
-    Args:
-        only: the metrics to keep; None keeps all.
     """
 
-    def __init__(self, path: Path, only: Collection[str] | None = None) -> None:
-        self.only = only
+    def __init__(self, path: Path) -> None:
         self.series: dict[str, Series] = {}
         """By name of the metric, in order of appearance. Replaced, never changed, by `refresh`."""
         self._points: dict[str, _Points] = {}
@@ -192,7 +188,7 @@ class MetricsReader:
             step, images, seconds = (clock for clock in clocks if clock is not None)
             good = _whole(step) & _whole(images) & np.isfinite(seconds)
             for name, value in rows.columns.items():
-                if name not in CLOCKS and name != RESUMED and (self.only is None or name in self.only):
+                if name not in CLOCKS and name != RESUMED:
                     part = (rows.lines, step, images, seconds, value)
                     parts.setdefault(name, []).append(part if good.all() else tuple(c[good] for c in part))
         for name, pieces in parts.items():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sslterm.catalog import CATALOG
 from sslterm.run.index import ListedRun
-from sslterm.run.metrics import MetricsReader
+from sslterm.run.trace import Trace
 
 KEPT = 200
 """Runs whose logs are followed at most; those longest off the screen are forgotten."""
@@ -29,31 +29,29 @@ def metric_of(listed: ListedRun) -> str:
 
 
 class Courses:
-    """Follows metrics.jsonl of the runs it is asked about, keeping one metric of each."""
+    """Follows one metric of each of the runs it is asked about."""
 
     def __init__(self) -> None:
-        self._readers: dict[tuple[Path, str], MetricsReader] = {}
+        self._readers: dict[tuple[Path, str], Trace] = {}
 
     def refresh(self, runs: Iterable[ListedRun]) -> bool:
         """Read what is new, or a part of it; whether all of it was read."""
-        until = time.monotonic() + SECONDS_A_LOOK
+        until, whole = time.monotonic() + SECONDS_A_LOOK, True
         for listed in runs:
             metric = metric_of(listed)
             if not metric:
                 continue
             key = (listed.run.path, metric)
-            reader = self._readers.pop(key, None) or MetricsReader(listed.run.metrics, only=(metric,))
+            reader = self._readers.pop(key, None) or Trace(listed.run.metrics, metric)
             self._readers[key] = reader  # the last in the order is the last to be forgotten
-            reader.refresh()
+            whole &= reader.refresh()
             if time.monotonic() > until:
                 return False
         for key in list(self._readers)[: max(len(self._readers) - KEPT, 0)]:
             del self._readers[key]
-        return True
+        return whole
 
     def of(self, listed: ListedRun) -> NDArray[np.float64]:
-        """The values of the run's metric so far, [N]; empty where none have been read."""
-        metric = metric_of(listed)
-        reader = self._readers.get((listed.run.path, metric))
-        series = reader.series.get(metric) if reader is not None else None
-        return series.value if series is not None else np.empty(0)
+        """Values of the run's metric so far, [N]; empty where none have been read."""
+        reader = self._readers.get((listed.run.path, metric_of(listed)))
+        return reader.values if reader is not None else np.empty(0)

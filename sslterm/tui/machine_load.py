@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
 
 from sslterm.render.quantity import memory
+
+
+@dataclass(frozen=True)
+class _Gpu:
+    """One reading; what the driver does not tell (of a part of a GPU, for example) is None."""
+
+    name: str
+    percent: float | None
+    used: float | None
+    total: float | None
+    watts: float | None
 
 
 class MachineLoad:
@@ -15,20 +29,32 @@ class MachineLoad:
     def __init__(self) -> None:
         self._handles: list[Any] | None = None
 
-    def text(self, *, working: bool) -> str:
-        """Of the processor only while something is `working` here: a machine at rest has nothing to tell.
+    def texts(self, *, working: bool) -> Sequence[str]:
+        """The same at more and less length, for wide and narrow screens.
 
-        For example "GPU 0 NVIDIA H200 71 % 18.2/139 GB 412 W", or "CPU 37 % · memory 5.1/16.8 GB".
+        For example "GPU 0 NVIDIA H200 71 % 18.2/139 GB 412 W", "8 GPUs 64 % 1101/1112 GB 4.9 kW",
+        "CPU  37 % · memory 5.1/16.8 GB".
+
+        Args:
+            working: a trainer is at work here. Otherwise nothing is said that wavers by itself, and of the processor
+                nothing at all, so that a list that is left open sends nothing.
         """
-        gpus = [self._gpu(index, handle) for index, handle in enumerate(self._gpus())]
-        return " · ".join(text for text in gpus if text) or (self._cpu() if working else "")
-
-    def _cpu(self) -> str:
-        try:
-            share, about = psutil.cpu_percent(), psutil.virtual_memory()
-        except (psutil.Error, OSError):
-            return ""
-        return f"CPU {share:3.0f} % · memory {_of(about.total - about.available, about.total)}"
+        gpus = [reading for handle in self._gpus() if (reading := _read(handle)) is not None]
+        if not gpus:
+            return _processor() if working else ()
+        percent = _over(gpus, lambda gpu: gpu.percent)
+        used, total = _over(gpus, lambda gpu: gpu.used), _over(gpus, lambda gpu: gpu.total)
+        watts = _over(gpus, lambda gpu: gpu.watts) if working else None
+        loads = [
+            f"{percent / len(gpus):2.0f} %" if percent is not None else "",
+            _of(used, total) if used is not None and total is not None else "",
+            f"{watts:.0f} W" if watts is not None else "",
+        ]
+        loads = [load for load in loads if load]
+        one = len(gpus) == 1
+        lead = "GPU 0" if one else f"{len(gpus)} GPUs"
+        named = [" ".join([lead, gpus[0].name, *loads])] if one and gpus[0].name else []
+        return [*named, " ".join([lead, *loads]), " ".join([lead, *loads[:1]])]
 
     def _gpus(self) -> list[Any]:
         """NVML's handles of all GPUs; [] where there are none."""
@@ -44,20 +70,46 @@ class MachineLoad:
                 self._handles = []
         return self._handles
 
-    def _gpu(self, index: int, handle: Any) -> str:
-        import pynvml
 
-        try:
-            name = pynvml.nvmlDeviceGetName(handle)
-            share = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu
-            about = pynvml.nvmlDeviceGetMemoryInfo(handle)
-            watts = pynvml.nvmlDeviceGetPowerUsage(handle) / 1000
-        except pynvml.NVMLError:
-            return ""
-        name = name.decode() if isinstance(name, bytes) else name
-        name = name if len(self._gpus()) == 1 else ""
-        words = (f"GPU {index}", name, f"{share:2d} %", _of(about.used, about.total), f"{watts:.0f} W")
-        return " ".join(word for word in words if word)
+def _processor() -> Sequence[str]:
+    try:
+        share, about = psutil.cpu_percent(), psutil.virtual_memory()
+    except (psutil.Error, OSError):
+        return ()
+    percent = f"CPU {share:3.0f} %"
+    return [f"{percent} · memory {_of(about.total - about.available, about.total)}", percent]
+
+
+def _read(handle: Any) -> _Gpu | None:
+    """What a GPU says of itself; None where it says nothing (any more)."""
+    import pynvml
+
+    found: dict[str, Any] = {}
+    for ask in (
+        lambda: {"name": pynvml.nvmlDeviceGetName(handle)},
+        lambda: {"percent": float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)},
+        lambda: {"memory": pynvml.nvmlDeviceGetMemoryInfo(handle)},
+        lambda: {"watts": pynvml.nvmlDeviceGetPowerUsage(handle) / 1000},
+    ):
+        with suppress(pynvml.NVMLError):
+            found |= ask()
+    about, name = found.get("memory"), found.get("name", "")
+    if not found:
+        return None
+    return _Gpu(
+        name=name.decode(errors="replace") if isinstance(name, bytes) else str(name),
+        percent=found.get("percent"),
+        used=float(about.used) if about is not None else None,
+        total=float(about.total) if about is not None else None,
+        watts=found.get("watts"),
+    )
+
+
+def _over(gpus: Sequence[_Gpu], value: Callable[[_Gpu], float | None]) -> float | None:
+    """The sum over all GPUs; None where one does not tell."""
+    values = [value(gpu) for gpu in gpus]
+    told = [one for one in values if one is not None]
+    return sum(told) if len(told) == len(values) else None
 
 
 def _of(used: float, total: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sslterm.config.kinds import choices_of, describe_kind
+from sslterm.config.kinds import choices_of, describe_kind, meaning_of
 from sslterm.config.override import apply_overrides, fields_after
 from sslterm.config.presets import read_preset
 from sslterm.config.read import parse_experiment, to_table
@@ -26,7 +26,7 @@ class Field:
     Attributes:
         key: "name", "device", or a path of the configuration.
         preset: its value in the preset, as it is typed; None where the preset has no such key.
-        about: what it takes, in words.
+        about: what it means, and what it takes, in words.
         choices: all values it can have; () where anything may be typed.
     """
 
@@ -149,8 +149,8 @@ class RunForm:
             choices = _sources(self.table) if key == "data.name" else choices_of(key, kind)
             about = "one of " + ", ".join(choices) if choices else describe_kind(kind)
             section, _, last = key.rpartition(".")
-            if section == "method" and self.about.get(last):
-                about = self.about[last]
+            meaning = self.about.get(last, "") if section == "method" else meaning_of(key)
+            about = f"{meaning.removesuffix('.')} ({about})" if meaning and about else meaning or about
             value = before[key][0] if key in before else None
             fields.append(Field(key, None if value is None else written(value), about, choices))
         return tuple(fields)

@@ -131,3 +131,20 @@ def test_a_long_list_scrolls_with_the_mark(tmp_path: Path) -> None:
         assert "▸ vae-digits-21" in text_of(home)
 
     drive([home], script, (80, 10))
+
+
+def test_the_cursor_stays_on_its_run_when_a_newer_one_comes(root: Path) -> None:
+    home = HomeScreen(root)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        assert home.list.at == 0
+        before = home.list.current
+        assert before is not None
+        put_status(new_run(root, "vae-new-1"), started=9e9)
+        home.look_again()
+        assert home.list.runs[0].name == "vae-new-1"
+        assert home.list.current is not None
+        assert home.list.current.name == before.name
+        assert f"▸ {before.name}" in text_of(home)
+
+    drive([home], script)

@@ -142,7 +142,7 @@ def test_marked_runs_are_removed_together_after_a_question(root: Path) -> None:
         await pilot.press("d")
         question = pilot.app.screen
         assert isinstance(question, Question)
-        assert question.sheet.title_text == "Remove 2 runs?"
+        assert question.sheet.title_text == "Remove 2 runs (vae-digits-1, dcgan-digits-1)?"
         await pilot.press("escape")
         assert len(list_runs(root)) == 5
         await pilot.press("d", "d")

@@ -234,3 +234,15 @@ def test_every_size_lets_one_go_through(tmp_path: Path, size: tuple[int, int]) -
         assert not isinstance(pilot.app.screen, NewRunScreen)
 
     drive([HomeScreen(tmp_path), screen], script, size)
+
+
+def test_a_field_says_what_it_means_and_takes() -> None:
+    about = {
+        field.key: field.about for field in RunForm("vae", "digits", {"beta": "Weight of the KL."}).fields
+    }
+    assert about["train.clip_norm"] == (
+        "Largest gradient norm of an update; 0 leaves gradients as they are (a number, at least 0)"
+    )
+    assert about["optim.main.schedule.warmup_images"].startswith("The factor rises linearly from 0")
+    assert about["method.beta"] == "Weight of the KL (a number)"
+    assert about["train.batch"].startswith("Images in an update, over all devices (a whole number")

@@ -151,7 +151,7 @@ def several(root: Path) -> list[RunDirectory]:
 def at_rest(still: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """As `still`, with the clock of the list of runs stopped as well."""
     monkeypatch.setattr("sslterm.tui.screens.home.time.time", lambda: NOW)
-    monkeypatch.setattr("sslterm.tui.machine_load.MachineLoad.text", lambda self, *, working: "CPU  97 %")
+    monkeypatch.setattr("sslterm.tui.machine_load.MachineLoad.texts", lambda self, *, working: ["CPU  97 %"])
     return still
 
 

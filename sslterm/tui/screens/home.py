@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,6 @@ from sslterm.run.index import ListedRun, RunIndex
 from sslterm.run.layout import RunDirectory
 from sslterm.run.query import Order, Query, check_keys, check_order, parse, parse_order, sort_key
 from sslterm.tui.courses import Courses
-from sslterm.tui.facts import LIVE
 from sslterm.tui.keys import HOME_KEYS, QUERY_KEYS, bindings
 from sslterm.tui.machine_load import MachineLoad
 from sslterm.tui.screens.dialog import KeyList
@@ -35,6 +35,13 @@ _MOVES = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10}
 """What moves the cursor in the list while a query is typed."""
 
 _FILTER, _ORDER = "/ ", "sort by "
+
+
+def _works_here(listed: ListedRun) -> bool:
+    """Whether a trainer computes on this machine."""
+    status = listed.status
+    here = status is not None and status.host == socket.gethostname()
+    return here and listed.state in ("starting", "running")
 
 
 class HomeScreen(HomeActs, Screen[None]):
@@ -63,6 +70,8 @@ class HomeScreen(HomeActs, Screen[None]):
         """The filter in force: the last that could be read."""
         self.order: Order | None = None
         self._load = MachineLoad()
+        self._catching_up = False
+        """Whether a look is due before the next tick."""
 
     def compose(self) -> ComposeResult:
         yield self.list
@@ -86,8 +95,7 @@ class HomeScreen(HomeActs, Screen[None]):
         if not self.is_current and self.index.runs:
             return
         self.index.refresh()
-        working = any(listed.state in LIVE for listed in self.index.runs)
-        self.list.load = self._load.text(working=working)
+        self.list.loads = self._load.texts(working=any(map(_works_here, self.index.runs)))
         self.marks &= {listed.run.path for listed in self.index.runs}
         self.pick()
         self.tick()
@@ -99,13 +107,28 @@ class HomeScreen(HomeActs, Screen[None]):
         for listed in self.list.on_screen():
             listed.refresh()
         if not self.courses.refresh(self.list.on_screen()):
-            self.set_timer(CATCH_UP_SECONDS, self.tick)
+            self._catch_up()
         self.follow_acts()
         self.list.now = time.time()
         self.list.redraw()
 
-    def pick(self) -> None:
-        """List the runs that the filter picks, in the order asked for; the cursor stays on its run."""
+    def _catch_up(self) -> None:
+        """Look again soon, where the logs are too long to be read at once."""
+
+        def again() -> None:
+            self._catching_up = False
+            self.tick()
+
+        if not self._catching_up:
+            self._catching_up = True
+            self.set_timer(CATCH_UP_SECONDS, again)
+
+    def pick(self, *, stay: bool = True) -> None:
+        """List the runs that the filter picks, in the order asked for.
+
+        Args:
+            stay: the cursor stays on its run, wherever that stands now; otherwise it goes to the first.
+        """
         before, now = self.list.current, time.time()
         everything = self.index.runs
         found: Sequence[ListedRun] = everything
@@ -125,7 +148,9 @@ class HomeScreen(HomeActs, Screen[None]):
                 "or: sslterm train vae --preset digits",
             )
         )
-        if before is not None and self.list.at:
+        if not stay:
+            self.list.at = 0
+        elif before is not None:
             places = [place for place, listed in enumerate(found) if listed.run == before.run]
             self.list.at = places[0] if places else self.list.at
         self._tell_prompt()
@@ -183,8 +208,7 @@ class HomeScreen(HomeActs, Screen[None]):
             self.query_bar.say(f"{error.message}; {error.hint}" if error.hint else error.message)
             return
         self.query_bar.say("")
-        self.list.at = 0
-        self.pick()
+        self.pick(stay=False)
         self.tick()
 
     def _keep(self) -> None:

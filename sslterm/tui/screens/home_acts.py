@@ -58,7 +58,9 @@ class HomeActs(_Base):
         return marked or ([current] if current is not None else [])
 
     def _called(self, runs: Sequence[ListedRun]) -> str:
-        return runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
+        """The runs by name, as marked ones may be out of sight: "a", "3 runs (a, b, c)", "9 runs (a, b, c, …)"."""
+        names = ", ".join([*(listed.name for listed in runs[:3]), *(["…"] if len(runs) > 3 else [])])
+        return names if len(runs) == 1 else f"{len(runs)} runs ({names})"
 
     def say(self, text: str) -> None:
         """Say something in place of the keys, for a few seconds."""
@@ -76,7 +78,9 @@ class HomeActs(_Base):
             except SsltermError as error:
                 errors.append(error.message)
         count = len(runs) - len(errors)
-        what = self._called(runs) if count == len(runs) else f"{count} of {len(runs)} runs"
+        what = (
+            runs[0].name if len(runs) == 1 else f"{count} of {len(runs)} runs" if errors else f"{count} runs"
+        )
         told = [f"{what} {done}"] if count else []
         self.look_again()
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""

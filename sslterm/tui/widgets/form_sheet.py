@@ -128,11 +128,13 @@ class FormSheet(Canvas):
         if field and field.choices:
             about += " (← →)"
         lines = [("─" * width, FAINT)]
-        lines += (
-            [(line, ERROR) for line in wrap(trouble, max(width, 8))[:4]]
-            if trouble
-            else [(fit(about, width), MUTED)]
-        )
+        said = wrap(trouble or about, max(width, 8))
+        room = 4 if trouble else 2 if height >= 16 else 1
+        if len(said) > room:
+            said = [*said[: room - 1], fit(" ".join(said[room - 1 :]), width)]
+        if not trouble:
+            said += [""] * (room - len(said))  # the fields above stay where they are
+        lines += [(line, ERROR if trouble else MUTED) for line in said]
         lines += [(fit(line, width), GROUND) for line in self._command(width)]
         return lines[: max(height // 2, 1)]
 

@@ -64,7 +64,8 @@ class RunList(Canvas):
         self.everything: Sequence[ListedRun] = ()
         self.empty: Sequence[str] = ()
         self.marks: Collection[Path] = ()
-        self.load = ""
+        self.loads: Sequence[str] = ()
+        """How loaded the machine is, at more and less length: the first that fits is shown."""
         self.at = 0
         self.top = 0
         self.now = 0.0
@@ -112,8 +113,8 @@ class RunList(Canvas):
         column = cells.put("sslterm", 0, 0, ACCENT if self.in_color else GROUND)
         room = cells.width - column - 2
         text = " · ".join([*marked, *counts])
-        if self.load and text_width(text) + text_width(self.load) + 3 <= room:
-            text = f"{text} · {self.load}" if text else self.load
+        longer = (" · ".join(filter(None, (text, load))) for load in self.loads)
+        text = next((one for one in longer if text_width(one) <= room), text)
         cells.put_right(fit(text, max(room, 0)), 0, cells.width, tint)
 
     def _draw_run(self, cells: Cells, row: int, listed: ListedRun, *, current: bool) -> None:
