@@ -21,7 +21,7 @@ from sslterm.tui.screens.home import HomeScreen
 from sslterm.tui.screens.new_run import NewRunScreen
 from sslterm.tui.screens.watch import Outcome, WatchScreen
 from tests.tui.drive import drive, until
-from tests.tui.recorded import put_status
+from tests.tui.recorded import new_run, put_status
 
 
 def put(form: RunForm, key: str, text: str) -> None:
@@ -120,6 +120,7 @@ def text_of(screen: NewRunScreen) -> str:
 
 def test_a_run_is_started_from_the_list_and_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started = fake(monkeypatch, fails=False)
+    put_status(new_run(tmp_path, "barlow-twins-patterns-1", "barlow-twins"), state="finished", started=1.0)
     home = HomeScreen(tmp_path)
 
     async def script(pilot: Pilot[Outcome]) -> None:
@@ -154,7 +155,8 @@ def test_a_run_is_started_from_the_list_and_opened(tmp_path: Path, monkeypatch: 
         trainer.wait()
         await pilot.press("escape")
         assert pilot.app.screen is home
-        assert [listed.name for listed in home.list.runs] == ["vae-digits-1"]
+        assert [listed.name for listed in home.list.runs] == ["vae-digits-1", "barlow-twins-patterns-1"]
+        assert home.list.current is home.list.runs[0]  # the cursor is on what was started
 
     drive([home], script)
 

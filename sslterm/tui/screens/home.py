@@ -151,8 +151,7 @@ class HomeScreen(HomeActs, Screen[None]):
         if not stay:
             self.list.at = 0
         elif before is not None:
-            places = [place for place, listed in enumerate(found) if listed.run == before.run]
-            self.list.at = places[0] if places else self.list.at
+            self.list.go_to(before.run)
         self._tell_prompt()
 
     # -- what is typed

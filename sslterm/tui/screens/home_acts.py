@@ -97,6 +97,7 @@ class HomeActs(_Base):
             if screen.trainer is not None:
                 self.trainers[run.path] = (run, screen.trainer)
             self.look_again()
+            self.list.go_to(run)
             self.app.push_screen(WatchScreen(run))
 
         self.app.push_screen(screen, opened)

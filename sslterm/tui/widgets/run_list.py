@@ -15,6 +15,7 @@ from sslterm.render.charts import title_of, unit_of
 from sslterm.render.palette import ACCENT, GROUND, MUTED
 from sslterm.render.quantity import amount, duration, number
 from sslterm.run.index import ListedRun
+from sslterm.run.layout import RunDirectory
 from sslterm.tui.courses import Courses, metric_of
 from sslterm.tui.facts import LIVE, SIGNS, age, share_done
 from sslterm.tui.widgets.canvas import Canvas
@@ -90,6 +91,12 @@ class RunList(Canvas):
         """Put the cursor on a place of the list."""
         self.at = min(max(place, 0), max(len(self.runs) - 1, 0))
         self.redraw()
+
+    def go_to(self, run: RunDirectory) -> None:
+        """Put the cursor on a run, where it is listed."""
+        places = [place for place, listed in enumerate(self.runs) if listed.run == run]
+        if places:
+            self.go(places[0])
 
     def draw(self, width: int, height: int) -> Cells:
         cells = Cells.blank(width, height)
