@@ -57,6 +57,32 @@ def test_list_shows_every_run_newest_first(root: Path, cli: Cli) -> None:
     assert first.endswith("0 s ago")
 
 
+def names_of(out: str) -> list[str]:
+    return [run["name"] for run in json.loads(out)]
+
+
+def test_list_picks_by_a_query_and_sorts_by_a_key(root: Path, cli: Cli) -> None:
+    for number, (state, knn) in enumerate((("finished", 0.8), ("running", 0.9), ("stopped", 0.7)), start=1):
+        small_run(root, f"vae-digits-{number}", state=state, started=float(number), last={"test/knn": knn})
+    listed = ("runs", "list", "--json")
+    assert names_of(cli(*listed, "--where", "test/knn > 0.75").out) == ["vae-digits-2", "vae-digits-1"]
+    assert names_of(cli(*listed, "--where", "not state = running", "--sort", "test/knn").out) == [
+        "vae-digits-3", "vae-digits-1",
+    ]  # fmt: skip
+    assert names_of(cli(*listed, "--sort", "-test/knn").out) == [
+        "vae-digits-2",
+        "vae-digits-1",
+        "vae-digits-3",
+    ]
+    nothing = cli("runs", "list", "--where", "state = died")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert "none of 3 runs" in nothing.err
+    wrong = cli("runs", "list", "--where", "state = ")
+    assert wrong.code == 2
+    assert "column 8: expected a value after '='" in wrong.err
+    assert cli("runs", "list", "--sort", "test/knm").code == 2
+
+
 def test_list_as_json_has_the_documented_shape(root: Path, cli: Cli) -> None:
     small_run(root, last={"main/loss": 1.5, "test/knn": float("nan")})
     (found,) = cli("runs", "list", "--json").json

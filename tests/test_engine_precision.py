@@ -21,7 +21,7 @@ def test_bfloat16_is_taken_where_it_is_clearly_faster(
     plain: float, half: float, chosen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = make_trainer(shrink("vae", "digits"), tmp_path)
-    monkeypatch.setattr(precision, "_has_bfloat16_units", lambda: True)
+    monkeypatch.setattr(precision, "has_bfloat16_units", lambda: True)
     monkeypatch.setattr(precision, "_seconds_per_step", lambda method, batch: (plain, half))
     batch = trainer.train_store.batch(torch.arange(16))
     assert choose_precision("auto", trainer.method, batch, CPU) == chosen
@@ -31,7 +31,7 @@ def test_nothing_is_probed_where_bfloat16_would_be_emulated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = make_trainer(shrink("vae", "digits"), tmp_path)
-    monkeypatch.setattr(precision, "_has_bfloat16_units", lambda: False)
+    monkeypatch.setattr(precision, "has_bfloat16_units", lambda: False)
     monkeypatch.setattr(precision, "_seconds_per_step", lambda *args: pytest.fail("it was probed"))
     batch = trainer.train_store.batch(torch.arange(16))
     assert choose_precision("auto", trainer.method, batch, CPU) == "float32"
@@ -48,7 +48,7 @@ def test_the_probe_leaves_weights_statistics_and_randomness_alone(
     method: str, preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = make_trainer(shrink(method, preset), tmp_path)
-    monkeypatch.setattr(precision, "_has_bfloat16_units", lambda: True)
+    monkeypatch.setattr(precision, "has_bfloat16_units", lambda: True)
     before = {name: value.clone() for name, value in trainer.method.state_dict().items()}
     torch.manual_seed(0)
     state = torch.get_rng_state()
@@ -66,7 +66,7 @@ def test_what_was_decided_is_kept_for_the_length_of_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = shrink("vae", "digits", precision="auto")
-    monkeypatch.setattr(precision, "_has_bfloat16_units", lambda: True)
+    monkeypatch.setattr(precision, "has_bfloat16_units", lambda: True)
     monkeypatch.setattr(precision, "_seconds_per_step", lambda method, batch: (1.0, 0.1))
     trainer = make_trainer(experiment, tmp_path)
     trainer.prepare(None)

@@ -52,7 +52,7 @@ def series_of(*values: float) -> Series:
 DIRECTIONS = {
     # what training logs: losses and the terms they are made of
     "main/loss": "lower", "main/mse": "lower", "main/neg_elbo_nats": "lower",
-    "main/reconstruction_nats": "lower", "main/on_diagonal": "lower", "main/off_diagonal": "lower",
+    "main/reconstruction_nats": "", "main/on_diagonal": "", "main/off_diagonal": "",
     "main/kl_nats": "",
     # opponents: what one gains the other loses
     "discriminator/loss": "", "generator/loss": "", "critic/loss": "", "discriminator/real": "",

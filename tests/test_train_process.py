@@ -203,6 +203,10 @@ def test_requests_are_obeyed_and_acknowledged(run: RunDirectory) -> None:
     metrics = MetricsReader(run.metrics)
     metrics.refresh()
     assert metrics.series["main/lr"].value[-1] == pytest.approx(5e-4, rel=0.01)  # of the preset's 1e-3
+    events = EventsReader(run.events)
+    events.refresh()
+    rates = [(event["group"], event["lr"]) for event in events.events if event["kind"] == "rate"]
+    assert rates == [("main", 5e-4)]
 
 
 def test_it_outlives_the_terminal_it_was_started_from(tmp_path: Path) -> None:

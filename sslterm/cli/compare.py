@@ -15,7 +15,7 @@ from sslterm.cli.complete import complete_run
 from sslterm.cli.options import Root
 from sslterm.cli.output import note, print_json
 from sslterm.errors import DataError, SsltermError, UsageError, did_you_mean
-from sslterm.render.charts import Axis, what_of
+from sslterm.render.charts import what_of
 from sslterm.render.comparison import (
     csv_text,
     headlines_of,
@@ -23,8 +23,9 @@ from sslterm.render.comparison import (
     table_of,
 )
 from sslterm.render.curve import Plot
-from sslterm.render.overlay import OverlayRun, letter, overlay_plot
+from sslterm.render.overlay import letter, overlay_plot, overlay_run
 from sslterm.render.side_by_side import Shot
+from sslterm.render.view import Axis, ChartView
 from sslterm.run.comparison import Side, better, main_headline, order, side_of
 from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory, find_run, runs_root
@@ -75,6 +76,7 @@ def compare(
     ] = "",
     x: Annotated[Axis, typer.Option("--x", help="What the overlay is drawn over.")] = "images",
     log: Annotated[bool, typer.Option("--log", help="A logarithmic y axis.")] = False,
+    log_x: Annotated[bool, typer.Option("--log-x", help="A logarithmic x axis.")] = False,
     smooth: Annotated[
         float, typer.Option(min=0.0, max=0.999, metavar="WEIGHT", help="Of the past, in a moving average.")
     ] = 0.0,
@@ -128,7 +130,8 @@ def compare(
     sides = _sorted(
         [side_of(reader, place, metrics) for place, reader in enumerate(readers)], readers, metrics, sort
     )
-    overlays = _overlay(readers, metrics[0], axis=x, log_y=log, smoothing=smooth) if metrics else None
+    view = ChartView(axis=x, log_x=log_x, log_y=log, smoothing=smooth)
+    overlays = _overlay(readers, metrics[0], view) if metrics else None
     shots = panel_shots(readers, panel, at) if panel is not None else []
     if samples is not None:
         shots = draw_samples([reader.run for reader in readers], samples, seed=seed, device=device)
@@ -206,12 +209,19 @@ def _sorted(sides: list[Side], readers: Sequence[RunReader], metrics: Sequence[s
     return [sides[index] for index in order([side.last(metric) for side in sides_by], better(metric))]
 
 
-def _overlay(readers: Sequence[RunReader], metric: str, *, axis: Axis, log_y: bool, smoothing: float) -> Plot:
-    runs = [
-        OverlayRun(place=place, name=reader.run.name, series=reader.metrics.series.get(metric))
-        for place, reader in enumerate(readers)
-    ]
-    return overlay_plot(metric, runs, axis=axis, log_y=log_y, smoothing=smoothing)
+def _overlay(readers: Sequence[RunReader], metric: str, view: ChartView) -> Plot:
+    """The overlay of a metric.
+
+    Raises:
+        UsageError: it is to be over epochs, and a run does not say how long they are.
+    """
+    runs = [overlay_run(reader, place, metric) for place, reader in enumerate(readers)]
+    unknown = next((run.name for run in runs if run.images_per_epoch <= 0), "")
+    if view.axis == "epoch" and unknown:
+        raise UsageError(
+            f"{unknown} does not say how many images an epoch has", "draw it over images: --x images"
+        )
+    return overlay_plot(metric, runs, view)
 
 
 def _write(

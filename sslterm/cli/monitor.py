@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,9 +20,8 @@ def monitor(
         typer.Argument(metavar="RUN", help="Which; otherwise all of them.", autocompletion=complete_run),
     ] = None,
     images: Annotated[
-        str | None,
+        Literal["half", "kitty", "sixel", "auto"] | None,
         typer.Option(
-            metavar="HOW",
             help="Pictures as half (blocks), kitty, sixel or auto (what the terminal can); remembered.",
         ),
     ] = None,

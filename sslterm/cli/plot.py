@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from csv import writer as csv_writer
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,7 +20,7 @@ from sslterm.render.curve import Plot, draw_plot
 from sslterm.render.view import ChartView
 from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory, find_run, runs_root
-from sslterm.run.metrics import MetricsReader, Series
+from sslterm.run.metrics import MetricsReader, Series, csv_of
 from sslterm.run.status import read_status
 
 CHARTS = 3
@@ -230,18 +228,13 @@ def write_csv(series: Mapping[str, Series], path: Path) -> None:
     Raises:
         SsltermError: `path` cannot be written; "-" is stdout.
     """
-    text = io.StringIO()
-    writer = csv_writer(text, lineterminator="\n")
-    writer.writerow(("metric", "step", "images", "seconds", "value"))
-    for name, one in series.items():
-        columns = (one.step.tolist(), one.images.tolist(), one.seconds.tolist(), one.value.tolist())
-        writer.writerows((name, *point) for point in zip(*columns, strict=True))
+    text = csv_of(series)
     if str(path) == "-":
-        typer.echo(text.getvalue(), nl=False)
+        typer.echo(text, nl=False)
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, text.getvalue().encode())
+        replace_file(path, text.encode())
     except OSError as error:
         raise SsltermError(f"cannot write {path}: {error.strerror or error}") from error
 

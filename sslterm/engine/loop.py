@@ -287,6 +287,7 @@ class Trainer:
 
     def _set_rate(self, group: str, rate: float) -> None:
         self.updater.rate_factors[group] = rate / self.experiment.optim[group].lr
+        self.scribe.event("rate", step=self.clock.step, group=group, lr=rate)
 
     def _paused(self, paused: bool) -> None:
         self.scribe.event("paused" if paused else "continued", step=self.clock.step)

@@ -30,14 +30,14 @@ def choose_precision(asked: str, method: Method, batch: Batch, device: torch.dev
         return asked
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    if device.type != "cpu" or not _has_bfloat16_units():
+    if device.type != "cpu" or not has_bfloat16_units():
         return "float32"
     with torch.random.fork_rng(devices=[]):
         plain, half = _seconds_per_step(method, batch)
     return "bfloat16" if half < 0.9 * plain else "float32"
 
 
-def _has_bfloat16_units() -> bool:
+def has_bfloat16_units() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware; emulation is slower than float32."""
     flags = (
         getattr(torch.cpu, name, lambda: False)

@@ -20,6 +20,7 @@ from sslterm.render.plot import Line, Plot
 from sslterm.render.smoothing import Smoother
 from sslterm.render.view import Axis as Axis
 from sslterm.render.view import ChartView, Domain
+from sslterm.run.comparison import better
 
 _UNITS: Final = (
     ("_nats", "nats"),
@@ -49,10 +50,6 @@ FEWEST_TO_SMOOTH: Final = 30
 """Of fewer points, an average would say what none of them does."""
 _LAST: Final = ("lr", "grad_norm", "images_per_second")
 """What says how it trains rather than what it learns."""
-_LESS_IS_BETTER: Final = ("neg_elbo", "nll", "bits_per_dim", "reconstruction", "mse", "error")
-_MORE_IS_BETTER: Final = ("knn", "linear", "lowshot", "finetune", "accuracy", "rankme", "coverage", "psnr")
-_OWN_LOSSES: Final = ("main", "test", "")
-"""Where a loss is one's own: those of players against each other are not better the smaller they are."""
 
 
 class Series(Protocol):
@@ -135,16 +132,11 @@ def choose_charts(metrics: Iterable[str], headline: str = "") -> list[Chart]:
 
 
 def best_of(metric: str) -> Literal["min", "max"] | None:
-    """Which of a metric's values is the best; None where that is not known."""
-    what = what_of(metric)
-    if what.endswith(_BASELINE):
+    """Which of a metric's values is the best; None where that is not known, and for what says how it trains."""
+    if what_of(metric).endswith(_LAST):
         return None
-    if what == "loss":
-        return "min" if where_of(metric) in _OWN_LOSSES else None
-    words = "_" + what + "_"
-    if any(f"_{name}_" in words for name in _LESS_IS_BETTER):
-        return "min"
-    return "max" if any(f"_{name}_" in words for name in _MORE_IS_BETTER) else None
+    directions: Mapping[str, Literal["min", "max"]] = {"lower": "min", "higher": "max"}
+    return directions.get(better(metric))
 
 
 def places_of(one: Series, axis: Axis, images_per_epoch: int = 0) -> NDArray[Any]:

@@ -43,6 +43,14 @@ class Frame:
         dot = 2 * (column - self.left) + 0.5
         return min(max(dot / (2 * self.columns - 1), 0.0), 1.0)
 
+    def place_at(self, column: float) -> float | None:
+        """The place on the axis of x of a column of cells; None where there is no axis."""
+        if self.ranges is None:
+            return None
+        low, high = self.ranges.x
+        place = low + self.share_at(column) * (high - low)
+        return float(10.0**place) if self.ranges.log_x else place
+
     def column_at(self, place: float) -> int | None:
         """The column of cells of a place on the axis of x; None where it is not shown."""
         share = np.nan if self.ranges is None else self.ranges.across(place)

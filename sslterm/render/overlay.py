@@ -15,6 +15,7 @@ from sslterm.render.charts import (
     Series,
     axis_label,
     choose_charts,
+    places_of,
     title_of,
     unit_of,
     where_of,
@@ -24,10 +25,11 @@ from sslterm.render.envelope import column_edges, envelope
 from sslterm.render.palette import GROUND, categorical
 from sslterm.render.plot import Line, Plot, Ranges
 from sslterm.render.smoothing import smoothed
-from sslterm.render.view import Axis
+from sslterm.render.view import ChartView
+from sslterm.run.reader import RunReader
 
-SMOOTHINGS: Final = (0.0, 0.6, 0.9, 0.97)
-"""Weights of the past in a moving average, 0 for none."""
+OVER_IMAGES: Final = ChartView(axis="images")
+"""Runs of different batches compare over images."""
 
 _BASELINE: Final = "_pixels"
 _SIGNS: Final = ("━", "╍", "┅", "┄")
@@ -44,40 +46,55 @@ def letter(place: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class OverlayRun:
-    """A run of an overlay: its place in the order of choosing, its name, and the metric; None where it has none."""
+    """A run of an overlay.
+
+    Attributes:
+        place: in the order of choosing; colour, line style and letter follow from it.
+        series: the metric; None where the run has not measured it.
+        images_per_epoch: 0 where that is not known.
+    """
 
     place: int
     name: str
     series: Series | None
+    images_per_epoch: int = 0
 
 
-def overlay_plot(
-    metric: str,
-    runs: Sequence[OverlayRun],
-    *,
-    axis: Axis = "images",
-    log_y: bool = False,
-    smoothing: float = 0.0,
-) -> Plot:
+def overlay_run(reader: RunReader, place: int, metric: str) -> OverlayRun:
+    """A run as it stands now."""
+    return OverlayRun(
+        place=place,
+        name=reader.run.name,
+        series=reader.metrics.series.get(metric),
+        images_per_epoch=reader.status.images_per_epoch if reader.status else 0,
+    )
+
+
+def overlay_plot(metric: str, runs: Sequence[OverlayRun], view: ChartView = OVER_IMAGES) -> Plot:
     """The plot of one metric of several runs; lines are named by their letters, and the first is on top.
 
-    Args:
-        smoothing: weight of the past in a moving average, in [0, 1); lines of few points stay as they are,
-            for an average would say what none of them does.
+    Lines of few points are not smoothed, for an average would say what none of them does. With a run whose
+    epochs are not known, epochs are images for all.
     """
+    drawn = [(run, run.series) for run in runs if run.series is not None and len(run.series.value)]
+    epochs_known = all(run.images_per_epoch > 0 for run, _ in drawn)
     lines, smooth = [], False
-    for run in runs:
-        if run.series is None or not len(run.series.value):
-            continue
-        value = run.series.value
-        if smoothing and len(value) >= FEWEST_TO_SMOOTH:
-            value, smooth = smoothed(value, smoothing), True
-        x = getattr(run.series, axis)
+    for run, series in drawn:
+        value = series.value
+        if view.smoothing and len(value) >= FEWEST_TO_SMOOTH:
+            value, smooth = smoothed(value, view.smoothing), True
+        x = places_of(series, view.axis, run.images_per_epoch if epochs_known else 0)
         lines.append(Line(name=letter(run.place), x=x, y=value, hue=run.place, dashed=True))
-    notes = (name_of(metric), f"EMA {smoothing:g}" if smooth else "")
-    title = " · ".join(note for note in notes if note)
-    label = axis_label(axis)
-    return Plot(title=title, lines=tuple(lines), unit=unit_of(metric), x_label=label, log_y=log_y)
+    return Plot(
+        title=name_of(metric),
+        lines=tuple(lines),
+        unit=unit_of(metric),
+        x_label=axis_label(view.axis, int(epochs_known)),
+        log_x=view.log_x,
+        log_y=view.log_y,
+        cursor=view.cursor,
+        notes=(f"EMA {view.smoothing:g}",) if smooth else (),
+    )
 
 
 def name_of(metric: str) -> str:
@@ -108,7 +125,7 @@ def draw_overlay(plot: Plot, width: int, height: int, *, color: bool, selected: 
     ranges = frame.ranges
     if ranges is None or not frame.left:
         return cells
-    edges = column_edges(*ranges.x, 2 * frame.columns)
+    edges = column_edges(*ranges.x, 2 * frame.columns, log=ranges.log_x)
     taken: set[tuple[int, int]] = set()
     for line in plot.lines:
         places = _places(line, ranges, edges, frame.rows)
@@ -129,7 +146,7 @@ def _has_letter(line: Line, place: tuple[int, int], end: tuple[int, int]) -> boo
 
 def _places(line: Line, ranges: Ranges, edges: NDArray[np.float64], rows: int) -> list[tuple[int, int]]:
     """(row, column) of the cells that a line passes through, one in every column that it crosses."""
-    low, high = envelope(line.x, line.y, edges, log_y=ranges.log_y)
+    low, high = envelope(line.x, line.y, edges, log_y=ranges.log_y, log_x=ranges.log_x)
     bottom, top = ranges.y
     dots = np.flatnonzero(np.isfinite(low))
     down = np.clip((top - (low[dots] + high[dots]) / 2) / (top - bottom), 0, 1) * (4 * rows - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
@@ -43,7 +44,7 @@ def overlay_picture(plot: Plot, names: Mapping[str, str]) -> Image.Image:
     if ranges is None:
         return framed(nothing_picture(), plot.title)
     reach, room = ranges.x[1] - ranges.x[0], _TAG + _LEADER + 2
-    wider = Ranges((ranges.x[0], ranges.x[1] + reach * room / (_WIDTH - room)), ranges.y, ranges.log_y)
+    wider = replace(ranges, x=(ranges.x[0], ranges.x[1] + reach * room / (_WIDTH - room)))
     area = Image.new("RGB", (_WIDTH * _FINE, _HEIGHT * _FINE), PAPER)
     draw_grid(area, wider)
     ends = []
@@ -55,13 +56,14 @@ def overlay_picture(plot: Plot, names: Mapping[str, str]) -> Image.Image:
             ends.append((line, strokes[-1][-1]))
     area = area.resize((_WIDTH, _HEIGHT), Image.Resampling.LANCZOS)
     _draw_tags(area, ends)
-    y_label = f"{plot.unit} (log)" if ranges.log_y else plot.unit
-    body = with_axes(area, wider, plot.x_label, y_label)
+    y_label = f"{plot.unit} (log)".strip() if ranges.log_y else plot.unit
+    x_label = f"{plot.x_label} (log)" if ranges.log_x else plot.x_label
+    body = with_axes(area, wider, x_label, y_label)
     legend = _legend(plot.lines, names, body.width)
     picture = Image.new("RGB", (body.width, legend.height + 8 + body.height), PAPER)
     picture.paste(legend, (0, 0))
     picture.paste(body, (0, legend.height + 8))
-    return framed(picture, plot.title)
+    return framed(picture, " · ".join((plot.title, *plot.notes)))
 
 
 def _strokes(line: Line, ranges: Ranges, size: tuple[int, int]) -> list[list[Point]]:
@@ -70,8 +72,8 @@ def _strokes(line: Line, ranges: Ranges, size: tuple[int, int]) -> list[list[Poi
     width, height = size[0] - 1, size[1] - 1
     columns = size[0] // _FINE
     if len(line.x) > columns:
-        edges = column_edges(x_low, x_high, columns)
-        least, most = envelope(line.x, line.y, edges, log_y=ranges.log_y)
+        edges = column_edges(x_low, x_high, columns, log=ranges.log_x)
+        least, most = envelope(line.x, line.y, edges, log_y=ranges.log_y, log_x=ranges.log_x)
         x = np.arange(columns).repeat(2) * (width / max(columns - 1, 1))
         y = np.stack([least, most], axis=1)
         y[1::2] = y[1::2, ::-1]  # down one column and up the next, so that neighbours join
@@ -79,9 +81,11 @@ def _strokes(line: Line, ranges: Ranges, size: tuple[int, int]) -> list[list[Poi
     else:
         values = drawable(np.asarray(line.y, dtype=np.float64), positive=ranges.log_y)
         y = np.log10(values) if ranges.log_y else values
-        x = (line.x - x_low) / (x_high - x_low) * width
+        places = drawable(np.asarray(line.x, dtype=np.float64), positive=ranges.log_x)
+        places = np.log10(places) if ranges.log_x else places
+        x = (places - x_low) / (x_high - x_low) * width
     down = np.clip((high - y) / (high - low), 0, 1) * height
-    known = np.isfinite(down)
+    known = np.isfinite(down) & np.isfinite(x)
     parts = np.split(np.arange(len(down)), np.flatnonzero(~known))
     strokes = [[(float(x[i]), float(down[i])) for i in part if known[i]] for part in parts]
     return [stroke for stroke in strokes if stroke]

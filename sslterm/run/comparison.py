@@ -23,8 +23,7 @@ _HIGHER: Final = frozenset(
      "images_per_second"}
 )  # fmt: skip
 _LOWER: Final = frozenset(
-    {"loss", "mse", "neg_elbo", "nll", "nll_estimate", "iw_nll", "reconstruction", "on_diagonal",
-     "off_diagonal", "FD", "class_kl"}
+    {"loss", "mse", "neg_elbo", "nll", "nll_estimate", "iw_nll", "bits_per_dim", "FD", "class_kl"}
 )  # fmt: skip
 _UNIT: Final = re.compile(r"_(nats|bits_per_dim|bits)$")
 _OPPONENTS: Final = frozenset({"generator", "discriminator", "critic"})
@@ -36,7 +35,7 @@ _SEED: Final = re.compile(r"\bseed (\d+)")
 def better(metric: str) -> Direction:
     """Which values of a metric are better, by its name: "test/knn" -> "higher", "test/neg_elbo_nats" -> "lower".
 
-    "" for what is balanced rather than driven one way (a GAN's losses, the KL of a VAE), for settings
+    "" for what is balanced rather than driven one way (a GAN's losses, the terms of a sum), for settings
     (learning rates), for baselines of the data, and for names that are not known here.
     """
     where, _, what = metric.rpartition("/")

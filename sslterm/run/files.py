@@ -12,7 +12,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -113,6 +113,26 @@ def signature(path: Path) -> Signature | None:
     except OSError:
         return None
     return about.st_ino, about.st_size, about.st_mtime_ns
+
+
+def claim_file(folder: Path, stem: str, suffix: str, *, beside: Sequence[str] = ()) -> Path:
+    """A new, empty file in `folder`: stem.suffix, or stem-2.suffix and so on where there is one already.
+
+    Args:
+        beside: other endings that must be free as well.
+
+    Raises:
+        OSError: the folder is read-only or gone.
+    """
+    number = 1
+    while True:
+        path = folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
+        number += 1
+        if any(path.with_suffix(other).exists() for other in beside):
+            continue
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            return path
 
 
 class LineTail:

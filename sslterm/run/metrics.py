@@ -9,6 +9,8 @@ went on from step 100: what stands above it of later steps is superseded, and re
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -133,6 +135,17 @@ class _Points:
         for array in (step, images, seconds, value):
             array.flags.writeable = False
         return Series(step, images, seconds, value)  # type: ignore[arg-type]
+
+
+def csv_of(series: Mapping[str, Series]) -> str:
+    """Every point of metrics as lines of metric,step,images,seconds,value; nan where a value is not finite."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("metric", *CLOCKS, "value"))
+    for name, one in series.items():
+        columns = (one.step.tolist(), one.images.tolist(), one.seconds.tolist(), one.value.tolist())
+        writer.writerows((name, *point) for point in zip(*columns, strict=True))
+    return text.getvalue()
 
 
 class MetricsReader:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
-from sslterm.render.charts import Axis
 from sslterm.render.comparison import (
     Table,
     csv_text,
@@ -17,33 +14,17 @@ from sslterm.render.comparison import (
     table_of,
 )
 from sslterm.render.curve import Plot
-from sslterm.render.overlay import SMOOTHINGS, OverlayRun, letter, metrics_worth_seeing, overlay_plot
+from sslterm.render.overlay import OVER_IMAGES, letter, metrics_worth_seeing, overlay_plot, overlay_run
 from sslterm.render.picture_overlay import overlay_picture
 from sslterm.render.picture_side_by_side import side_by_side_picture
 from sslterm.render.png import save_picture
 from sslterm.render.quantity import amount
 from sslterm.render.side_by_side import Shot, shot_of
+from sslterm.render.view import AXES
 from sslterm.run.comparison import Side, drawn_by, main_headline, moments, side_of
 from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory
 from sslterm.run.reader import RunReader
-
-AXES: Final[tuple[Axis, ...]] = ("images", "seconds", "step")
-
-
-@dataclass(frozen=True)
-class View:
-    """How the overlay is drawn."""
-
-    axis: Axis = "images"
-    log_y: bool = False
-    smoothing: float = 0.0
-
-    def next_axis(self) -> View:
-        return replace(self, axis=AXES[(AXES.index(self.axis) + 1) % len(AXES)])
-
-    def next_smoothing(self) -> View:
-        return replace(self, smoothing=SMOOTHINGS[(SMOOTHINGS.index(self.smoothing) + 1) % len(SMOOTHINGS)])
 
 
 class Comparison:
@@ -52,7 +33,7 @@ class Comparison:
     def __init__(self, runs: Sequence[RunDirectory]) -> None:
         unique = {run.path.resolve(): run for run in runs}
         self.readers = [RunReader(run) for run in unique.values()]
-        self.view = View()
+        self.view = OVER_IMAGES
         self.hidden: frozenset[int] = frozenset()
         self._metric = ""
         self._panel = ""
@@ -93,12 +74,18 @@ class Comparison:
     def plot(self) -> Plot:
         """The overlay of the runs that are not hidden."""
         runs = [
-            OverlayRun(place=place, name=reader.run.name, series=reader.metrics.series.get(self.metric))
+            overlay_run(reader, place, self.metric)
             for place, reader in enumerate(self.readers)
             if place not in self.hidden
         ]
-        view = self.view
-        return overlay_plot(self.metric, runs, axis=view.axis, log_y=view.log_y, smoothing=view.smoothing)
+        return overlay_plot(self.metric, runs, self.view)
+
+    def next_axis(self) -> None:
+        """The overlay over another axis; over epochs only where their length is known."""
+        known = all(reader.status and reader.status.images_per_epoch for reader in self.readers)
+        axes = [axis for axis in AXES if axis != "epoch" or known]
+        at = axes.index(self.view.axis) if self.view.axis in axes else -1
+        self.view = self.view.on_axis(axes[(at + 1) % len(axes)])
 
     def shown_metrics(self) -> list[str]:
         """The metrics of the table: what the runs are judged by, and the chosen one."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sslterm.errors import SsltermError
 from sslterm.render.cells import Cells
 from sslterm.render.picture_charts import plot_picture
 from sslterm.render.png import framed, save_picture
-from sslterm.run.metrics import Series
+from sslterm.run.files import claim_file
+from sslterm.run.metrics import csv_of
 from sslterm.tui.widgets.canvas import Canvas
 from sslterm.tui.widgets.chart import ChartTile
 
@@ -31,26 +30,26 @@ EXPORTS: Final[Mapping[str, tuple[str, str]]] = {
 def export(what: str, screen: TileScreen) -> str:
     """Write one of `EXPORTS` into RUN/outputs; says where, or what went wrong."""
     run = screen.reader.run
-    stem = f"{time.strftime('%Y%m%d-%H%M%S')}"
+    stem = time.strftime("%Y%m%d-%H%M%S")
     try:
         folder = run.path / "outputs"
         folder.mkdir(exist_ok=True)
         match what:
             case "svg":
-                path = _free(folder / f"screen-{stem}.svg")
+                path = claim_file(folder, f"screen-{stem}", ".svg")
                 path.write_text(screen.app.export_screenshot(title=run.name))
             case "text":
-                path = _free(folder / f"screen-{stem}.txt")
+                path = claim_file(folder, f"screen-{stem}", ".txt")
                 path.write_text(screen_cells(screen).plain() + "\n")
             case "csv":
-                path = _free(folder / f"metrics-{stem}.csv")
-                write_csv(screen.reader.metrics.series, path)
+                path = claim_file(folder, f"metrics-{stem}", ".csv")
+                path.write_text(csv_of(screen.reader.metrics.series))
             case _:
                 tile = screen.board.tile
                 if not isinstance(tile, ChartTile):
                     picture = screen.board.history.picture() if screen.board.history else ""
                     return f"a panel's picture is {picture}" if picture else "there is no picture yet"
-                path = _free(folder / f"chart-{tile.chart.what}-{stem}.png")
+                path = claim_file(folder, f"chart-{tile.chart.what}-{stem}", ".png")
                 plot = tile.plot
                 save_picture(framed(plot_picture(plot), f"{run.name} · {plot.title}"), path)
     except OSError as error:
@@ -60,16 +59,6 @@ def export(what: str, screen: TileScreen) -> str:
     return f"wrote {path}"
 
 
-def _free(path: Path) -> Path:
-    """`path`, or with a number where there is such a file."""
-    number = 1
-    free = path
-    while free.exists():
-        number += 1
-        free = path.with_stem(f"{path.stem}-{number}")
-    return free
-
-
 def screen_cells(screen: TileScreen) -> Cells:
     """Everything that stands on a screen, as cells."""
     cells = Cells.blank(*screen.size)
@@ -77,13 +66,3 @@ def screen_cells(screen: TileScreen) -> Cells:
         if canvas.display and canvas.shown is not None:
             cells.paste(canvas.shown, canvas.region.y, canvas.region.x)
     return cells
-
-
-def write_csv(series: Mapping[str, Series], path: Path) -> None:
-    """Every point of every metric, a row each: metric, step, images, seconds, value."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("metric", "step", "images", "seconds", "value"))
-        for name, one in series.items():
-            columns = (one.step.tolist(), one.images.tolist(), one.seconds.tolist(), one.value.tolist())
-            writer.writerows((name, *row) for row in zip(*columns, strict=True))

@@ -28,8 +28,6 @@ SIGNS: Final[Mapping[str, tuple[str, int]]] = {
 LIVE: Final = frozenset({"starting", "running", "paused"})
 """States in which a trainer is at work and answers requests."""
 
-_DONE: Final = {"sample": "panels drawn", "set": "learning rate changed"}
-"""What was done on request, where no other event tells."""
 _COMMANDS: Final = {"sample": "sample", "decode": "traverse", "reconstruct": "reconstruct", "encode": "probe"}
 """What can be done with a trained method, by its capabilities."""
 
@@ -108,9 +106,10 @@ def event_line(event: Mapping[str, Any], headline: str = "") -> tuple[str, int] 
     if kind == "ack":
         outcome = str(event.get("outcome", ""))
         if outcome in ("", "done", "ok"):  # most of what is asked for tells of itself
-            done = _DONE.get(str(event.get("do")))
-            return (f"{done} as asked", MUTED) if done else None
+            return ("panels drawn as asked", MUTED) if event.get("do") == "sample" else None
         return f"{event.get('do')}: {outcome}", WARNING
+    if kind == "rate" and isinstance(event.get("lr"), int | float):
+        return f"learning rate of {event.get('group')} set to {event['lr']:g}{at}", MUTED
     if kind == "checkpoint":
         return f"checkpoint saved{at}", MUTED
     if kind == "started":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
 
 import psutil
 
 from sslterm.render.quantity import memory
 from sslterm.run.status import Status
+from sslterm.tui.gpus import Gpus
 
 
 class Load:
@@ -16,8 +16,7 @@ class Load:
 
     def __init__(self) -> None:
         self._process: psutil.Process | None = None
-        self._gpu: Any = None
-        self._gpu_tried = False
+        self._gpus = Gpus()
 
     def parts(self, status: Status | None, *, working: bool) -> list[tuple[int, str]]:
         """Device, and how loaded it is while the trainer is `working`, each with its rank (see `facts.fitting`).
@@ -47,29 +46,14 @@ class Load:
         return f"CPU {share:3.0f} % {memory(used)}"
 
     def _gpu_text(self, device: str) -> str:
-        handle = self._handle(device)
-        if handle is None:
+        """Of the trainer's GPU, as much as it tells."""
+        index = device.partition(":")[2].partition(" ")[0]
+        gpu = self._gpus.read_one(int(index) if index.isdigit() else 0)
+        if gpu is None:
             return ""
-        import pynvml
-
-        try:
-            share = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu
-            used = pynvml.nvmlDeviceGetMemoryInfo(handle).used
-            watts = pynvml.nvmlDeviceGetPowerUsage(handle) / 1000
-        except pynvml.NVMLError:
-            return ""
-        return f"GPU {share:3d} % {memory(used)} {watts:.0f} W"
-
-    def _handle(self, device: str) -> Any:
-        """NVML's handle of a CUDA device; None where NVML cannot tell."""
-        if not self._gpu_tried:
-            self._gpu_tried = True
-            import pynvml
-
-            index = device.partition(":")[2].partition(" ")[0]
-            try:
-                pynvml.nvmlInit()
-                self._gpu = pynvml.nvmlDeviceGetHandleByIndex(int(index) if index.isdigit() else 0)
-            except pynvml.NVMLError:
-                self._gpu = None
-        return self._gpu
+        parts = (
+            f"{gpu.percent:3.0f} %" if gpu.percent is not None else "",
+            memory(gpu.used) if gpu.used is not None else "",
+            f"{gpu.watts:.0f} W" if gpu.watts is not None else "",
+        )
+        return " ".join(part for part in ("GPU", *parts) if part)

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
 
 import psutil
 
 from sslterm.render.quantity import memory
-
-
-@dataclass(frozen=True)
-class _Gpu:
-    """One reading; what the driver does not tell (of a part of a GPU, for example) is None."""
-
-    name: str
-    percent: float | None
-    used: float | None
-    total: float | None
-    watts: float | None
+from sslterm.tui.gpus import Gpu, Gpus
 
 
 class MachineLoad:
     """Samples the machine; without NVML, or a GPU, it speaks of the processor."""
 
     def __init__(self) -> None:
-        self._handles: list[Any] | None = None
+        self._gpus = Gpus()
 
     def texts(self, *, working: bool) -> Sequence[str]:
         """The same at more and less length, for wide and narrow screens.
@@ -39,7 +26,7 @@ class MachineLoad:
             working: a trainer is at work here. Otherwise nothing is said that wavers by itself, and of the processor
                 nothing at all, so that a list that is left open sends nothing.
         """
-        gpus = [reading for handle in self._gpus() if (reading := _read(handle)) is not None]
+        gpus = self._gpus.read()
         if not gpus:
             return _processor() if working else ()
         percent = _over(gpus, lambda gpu: gpu.percent)
@@ -56,20 +43,6 @@ class MachineLoad:
         named = [" ".join([lead, gpus[0].name, *loads])] if one and gpus[0].name else []
         return [*named, " ".join([lead, *loads]), " ".join([lead, *loads[:1]])]
 
-    def _gpus(self) -> list[Any]:
-        """NVML's handles of all GPUs; [] where there are none."""
-        if self._handles is None:
-            self._handles = []
-            try:
-                import pynvml
-
-                pynvml.nvmlInit()
-                count = pynvml.nvmlDeviceGetCount()
-                self._handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
-            except Exception:  # no driver, no library, or one that does not fit: say nothing of GPUs
-                self._handles = []
-        return self._handles
-
 
 def _processor() -> Sequence[str]:
     try:
@@ -80,32 +53,7 @@ def _processor() -> Sequence[str]:
     return [f"{percent} · memory {_of(about.total - about.available, about.total)}", percent]
 
 
-def _read(handle: Any) -> _Gpu | None:
-    """What a GPU says of itself; None where it says nothing (any more)."""
-    import pynvml
-
-    found: dict[str, Any] = {}
-    for ask in (
-        lambda: {"name": pynvml.nvmlDeviceGetName(handle)},
-        lambda: {"percent": float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)},
-        lambda: {"memory": pynvml.nvmlDeviceGetMemoryInfo(handle)},
-        lambda: {"watts": pynvml.nvmlDeviceGetPowerUsage(handle) / 1000},
-    ):
-        with suppress(pynvml.NVMLError):
-            found |= ask()
-    about, name = found.get("memory"), found.get("name", "")
-    if not found:
-        return None
-    return _Gpu(
-        name=name.decode(errors="replace") if isinstance(name, bytes) else str(name),
-        percent=found.get("percent"),
-        used=float(about.used) if about is not None else None,
-        total=float(about.total) if about is not None else None,
-        watts=found.get("watts"),
-    )
-
-
-def _over(gpus: Sequence[_Gpu], value: Callable[[_Gpu], float | None]) -> float | None:
+def _over(gpus: Sequence[Gpu], value: Callable[[Gpu], float | None]) -> float | None:
     """The sum over all GPUs; None where one does not tell."""
     values = [value(gpu) for gpu in gpus]
     told = [one for one in values if one is not None]

@@ -11,7 +11,7 @@ from sslterm.run.launch import kill_trainer
 from sslterm.run.reader import RunReader
 from sslterm.tui.facts import LIVE
 from sslterm.tui.requests import Requests
-from sslterm.tui.screens.dialog import Option, Prompt, Question
+from sslterm.tui.screens.dialog import LineQuestion, Option, Question
 
 
 class View(Protocol):
@@ -121,12 +121,12 @@ class Steering:
         about = f"it was configured as {self._rates()[group]:g}" + (
             f", and the schedule has brought it to {now:.3g}" if now is not None else ""
         )
-        prompt = Prompt(
+        question = LineQuestion(
             f"New base learning rate of {group}: {about}",
             value=f"{self._rates()[group]:g}",
             check=_check_rate,
         )
-        self.view.ask_person(prompt, lambda text: self._confirm_rate(group, text) if text else None)
+        self.view.ask_person(question, lambda text: self._confirm_rate(group, text) if text else None)
 
     def _confirm_rate(self, group: str, text: str) -> None:
         key, value = f"optim.{group}.lr", float(text)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from torch.nn import functional as F
 from sslterm.errors import UsageError
 from sslterm.render.animation import write_gif
 from sslterm.render.png import write_png
+from sslterm.run.files import claim_file
 from sslterm.run.layout import RunDirectory
 from sslterm.run.packed import pack
 from sslterm.run.panels import Panel, save_panel
@@ -112,22 +111,9 @@ def write_output(
     else:
         folder = run.path / "outputs"
         folder.mkdir(exist_ok=True)
-        path = _claim(folder, stem)
+        path = claim_file(folder, stem, ".png", beside=(".npz", ".gif"))
         write_png(panel, path)
         save_panel(panel, path.with_suffix(".npz"), also=also)
     if frames is not None:
         write_gif(frames, path.with_suffix(".gif"))
     return str(path)
-
-
-def _claim(folder: Path, stem: str) -> Path:
-    """A name in `folder` that nobody has, with any of the endings: stem.png, stem-2.png, ..."""
-    number = 1
-    while True:
-        path = folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
-        number += 1
-        if any(path.with_suffix(suffix).exists() for suffix in (".npz", ".gif")):
-            continue
-        with suppress(FileExistsError):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            return path

@@ -35,7 +35,7 @@ from sslterm.data.source import Split, load_source
 from sslterm.data.store import Store
 from sslterm.data.stream import BatchStream
 from sslterm.engine.build import build_method
-from sslterm.engine.precision import _has_bfloat16_units
+from sslterm.engine.precision import has_bfloat16_units
 from sslterm.engine.update import Clock, Updater
 from sslterm.errors import SsltermError
 from sslterm.methods.base import Inputs, Method
@@ -129,7 +129,7 @@ def main() -> int:
     images = mnist_or_noise()
     torch.manual_seed(0)
     sides = {"engine": engine_side(images), "bare": bare_side(images), "loader": loader_side(images)}
-    if _has_bfloat16_units():
+    if has_bfloat16_units():
         sides["bfloat16"] = engine_side(images, "bfloat16")
     for run in sides.values():  # warm up
         run(given.steps)

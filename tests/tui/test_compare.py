@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from itertools import product
 from pathlib import Path
@@ -120,11 +121,41 @@ def test_metric_axis_scale_and_smoothing(runs: list[RunDirectory]) -> None:
         assert "log y" not in lines_of(screen)[1]
         while screen.comparison.metric != "main/loss":
             await pilot.press("m")
-        for smoothing in ("EMA 0.6", "EMA 0.9", "EMA 0.97"):
+        for smoothing in ("EMA 0.6", "EMA 0.9", "EMA 0.99"):
             await pilot.press("e")
             assert smoothing in lines_of(screen)[1]
         await pilot.press("e")
         assert "EMA" not in text_of(screen)
+        await pilot.press("X")
+        assert "log x" in lines_of(screen)[1]
+
+    drive([screen], script)
+
+
+def read_at(screen: CompareScreen) -> int | None:
+    """Where all runs are read, as the overlay says it."""
+    said = re.search(r"images ([\d,]+) ", lines_of(screen)[1])
+    return int(said[1].replace(",", "")) if said else None
+
+
+def test_all_runs_are_read_at_a_place_of_the_overlay(runs: list[RunDirectory]) -> None:
+    screen = CompareScreen(runs)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        assert read_at(screen) is None
+        await pilot.press("full_stop")
+        middle = read_at(screen)
+        assert middle is not None
+        await pilot.press(*["comma"] * 12)
+        left = read_at(screen)
+        assert left is not None
+        assert left < middle
+        await pilot.hover(screen.overlay, offset=(screen.overlay.size.width - 2, 3))
+        right = read_at(screen)
+        assert right is not None
+        assert right > middle
+        await pilot.hover(screen.table, offset=(1, 1))
+        assert read_at(screen) is None
 
     drive([screen], script)
 

@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from sslterm.errors import UsageError
 from sslterm.run.launch import kill_trainer
 from sslterm.run.layout import RunDirectory, hold, list_runs
-from sslterm.tui.screens import home_acts
+from sslterm.tui.screens.compare import CompareScreen
 from sslterm.tui.screens.dialog import Question
 from sslterm.tui.screens.home import HomeScreen
 from sslterm.tui.screens.watch import Outcome, WatchScreen
@@ -209,25 +209,30 @@ def test_resuming_starts_a_trainer_where_that_makes_sense(
     drive([home], script)
 
 
-def test_marked_runs_are_compared_with_the_one_under_the_cursor(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shown: list[list[str]] = []
-
-    class Module:
-        @staticmethod
-        def CompareScreen(runs: list[RunDirectory]) -> HomeScreen:
-            shown.append([run.name for run in runs])
-            return HomeScreen(root)
-
-    monkeypatch.setattr(home_acts, "import_module", lambda name: Module)
+def test_marked_runs_are_compared_with_the_one_under_the_cursor(root: Path) -> None:
     home = HomeScreen(root)
 
     async def script(pilot: Pilot[Outcome]) -> None:
         await pilot.press("c")
         assert "mark runs with space" in text_of(home)
         await pilot.press("space", "down", "c")
-        assert shown == [["vae-digits-4", "vae-digits-2"]]
+        compared = pilot.app.screen
+        assert isinstance(compared, CompareScreen)
+        names = [reader.run.name for reader in compared.comparison.readers]
+        assert names == ["vae-digits-4", "vae-digits-2"]
+
+    drive([home], script)
+
+
+def test_the_theme_changes_and_letters_of_a_filter_are_letters(root: Path) -> None:
+    home = HomeScreen(root)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        await pilot.press("t")
+        assert home.list.look.name == "light"
+        await pilot.press("slash", "t")
+        assert home.list.look.name == "light"
+        assert home.prompt.line.text == "t"
 
     drive([home], script)
 

@@ -50,10 +50,12 @@ def test_nothing_before_there_is_a_status() -> None:
 def test_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {
         "nvmlInit": lambda: None,
+        "nvmlDeviceGetCount": lambda: 2,
         "nvmlDeviceGetHandleByIndex": lambda index: index,
+        "nvmlDeviceGetName": lambda handle: f"GPU of number {handle}",
         "nvmlDeviceGetUtilizationRates": lambda handle: SimpleNamespace(gpu=71),
-        "nvmlDeviceGetMemoryInfo": lambda handle: SimpleNamespace(used=18.2e9),
-        "nvmlDeviceGetPowerUsage": lambda handle: 412_300 + handle,
+        "nvmlDeviceGetMemoryInfo": lambda handle: SimpleNamespace(used=18.2e9, total=139e9),
+        "nvmlDeviceGetPowerUsage": lambda handle: 411_300 + 1000 * handle,
     }
     for name, answer in answers.items():
         monkeypatch.setattr(pynvml, name, answer)

@@ -19,7 +19,7 @@ from sslterm.run.control import acknowledge, pending
 from sslterm.run.layout import RunDirectory
 from sslterm.run.metrics import MetricsReader
 from sslterm.tui.picture import open_picture, opener
-from sslterm.tui.screens.dialog import Prompt, Question
+from sslterm.tui.screens.dialog import LineQuestion, Question
 from sslterm.tui.screens.text import TextScreen
 from sslterm.tui.screens.watch import Outcome, WatchScreen
 from tests.tui.drive import drive, text_of, until
@@ -59,21 +59,24 @@ def test_a_learning_rate_is_checked_and_confirmed_before_it_is_asked_for(tmp_pat
     async def script(pilot: Pilot[Outcome]) -> None:
         await pilot.press("l")
         prompt = pilot.app.screen
-        assert isinstance(prompt, Prompt)
-        assert "configured as 0.001" in prompt.title_text
-        prompt.entry.value = "-1"
+        assert isinstance(prompt, LineQuestion)
+        assert "configured as 0.001" in prompt.sheet.title_text
+        await pilot.press("ctrl+u", "minus", "1")
+        assert prompt.sheet.shown is not None
+        assert "▸  -1▏" in prompt.sheet.shown.plain()
+        assert "a positive number is needed" in prompt.sheet.shown.plain()
         await pilot.press("enter")
         assert pilot.app.screen is prompt
-        prompt.entry.value = "3e-4"
+        await pilot.press("ctrl+u", "3", "e", "minus", "4")
+        assert "enter takes it" in prompt.sheet.shown.plain()
         await pilot.press("enter")
         assert isinstance(pilot.app.screen, Question)
         await pilot.press("n")
         assert pending(run) == []
         await pilot.press("l")
         prompt = pilot.app.screen
-        assert isinstance(prompt, Prompt)
-        prompt.entry.value = "3e-4"
-        await pilot.press("enter", "y")
+        assert isinstance(prompt, LineQuestion)
+        await pilot.press("ctrl+u", "3", "e", "minus", "4", "enter", "y")
         (request,) = pending(run)
         assert request.do == "set"
         assert request.arguments == {"key": "optim.main.lr", "value": 3e-4}
@@ -93,9 +96,9 @@ def test_of_several_rates_one_is_chosen_first(tmp_path: Path) -> None:
     async def script(pilot: Pilot[Outcome]) -> None:
         await pilot.press("l", "2")
         prompt = pilot.app.screen
-        assert isinstance(prompt, Prompt)
-        assert "discriminator" in prompt.title_text
-        assert prompt.entry.value == "0.0001"
+        assert isinstance(prompt, LineQuestion)
+        assert "discriminator" in prompt.sheet.title_text
+        assert prompt.line.text == "0.0001"
 
     drive([screen], script)
 

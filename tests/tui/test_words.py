@@ -22,6 +22,7 @@ from sslterm.tui.widgets.header import progress_bar
         ({"kind": "checkpoint", "step": 2500, "images": 640_000}, "checkpoint saved at step 2,500"),
         ({"kind": "resumed", "from_step": 1200}, "resumed at step 1,200"),
         ({"kind": "paused", "step": 7}, "paused at step 7"),
+        ({"kind": "rate", "step": 7, "group": "main", "lr": 3e-4}, "learning rate of main set to 0.0003 at step 7"),
         ({"kind": "warning", "step": 9, "text": "collapse"}, "warning at step 9: collapse"),
         ({"kind": "evaluation", "step": 5, "test/knn": 0.842, "test/mse": None},
          "evaluated at step 5: kNN accuracy 0.8420"),

@@ -213,16 +213,25 @@ class CompareScreen(Screen[None]):
             self.update_table()
 
     def action_axis(self) -> None:
-        self.comparison.view = self.comparison.view.next_axis()
+        self.comparison.next_axis()
         self.update_overlay()
 
-    def action_log(self) -> None:
+    def action_log_x(self) -> None:
+        view = self.comparison.view
+        self.comparison.view = replace(view, log_x=not view.log_x)
+        self.update_overlay()
+
+    def action_log_y(self) -> None:
         view = self.comparison.view
         self.comparison.view = replace(view, log_y=not view.log_y)
         self.update_overlay()
 
+    def action_cursor(self, columns: int) -> None:
+        """Read all runs at a place of the overlay."""
+        self.overlay.move_cursor(columns)
+
     def action_smooth(self) -> None:
-        self.comparison.view = self.comparison.view.next_smoothing()
+        self.comparison.view = self.comparison.view.with_next_smoothing()
         self.update_overlay()
 
     def action_enlarge(self) -> None:
@@ -245,6 +254,9 @@ class CompareScreen(Screen[None]):
         """Say something in place of the keys, for a few seconds."""
         self.key_bar.say(text)
         self.set_timer(NOTICE_SECONDS, lambda: self.key_bar.say("") if self.key_bar.notice == text else None)
+
+    async def action_theme(self) -> None:
+        await self.run_action("app.next_theme")
 
     def action_repaint(self) -> None:
         self.refresh(layout=True)

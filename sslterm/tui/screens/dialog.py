@@ -8,15 +8,14 @@ from textwrap import wrap
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
 from textual.events import Key as KeyPress
-from textual.events import Resize
+from textual.events import Paste, Resize
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
 
 from sslterm.render.cells import Cells, fit, text_width
 from sslterm.render.palette import ACCENT, GROUND, MUTED
 from sslterm.tui.keys import Key
+from sslterm.tui.line_edit import LineEdit
 from sslterm.tui.widgets.canvas import Canvas
 
 Row = tuple[str, str]
@@ -139,7 +138,7 @@ class Question(Dialog):
         self.dismiss(None)
 
 
-class Prompt(ModalScreen[str | None]):
+class LineQuestion(Dialog):
     """Asks for a line of text; None where the person thinks better of it (escape).
 
     Args:
@@ -148,35 +147,35 @@ class Prompt(ModalScreen[str | None]):
     """
 
     BINDINGS = [Binding("escape", "leave", priority=True)]  # noqa: RUF012 - as Textual declares it
-    DEFAULT_CSS = """
-    Prompt { align: center middle; background: transparent; }
-    Prompt #frame { width: 80%; max-width: 76; height: auto; background: ansi_default; border: solid ansi_default; }
-    Prompt Static { background: ansi_default; color: ansi_default; }
-    Prompt Input { background: ansi_default; color: ansi_default; border: none; height: 1; padding: 0; }
-    """
 
     def __init__(self, title: str, *, value: str, check: Callable[[str], str]) -> None:
-        super().__init__()
-        self.title_text = title
         self.check = check
-        self.entry = Input(value=value, id="entry", compact=True)
-        self.complaint = Static("", id="complaint")
+        self.line = LineEdit.of(value)
+        super().__init__(Sheet(title, self._rows(), scrolls=False))
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="frame"):
-            yield Static(self.title_text)
-            yield self.entry
-            yield self.complaint
+    def _rows(self) -> Sequence[Row]:
+        before, after = self.line.text[: self.line.at], self.line.text[self.line.at :]
+        said = self.check(self.line.text) or "enter takes it, escape leaves it as it is"
+        return [("▸", f"{before}▏{after}"), ("", said)]
 
-    def on_mount(self) -> None:
-        self.entry.focus()
+    def _take(self, line: LineEdit) -> None:
+        self.line = line
+        self.sheet.rows = self._rows()
+        self.sheet.styles.width, self.sheet.styles.height = self.sheet.wanted(*self.size)
+        self.sheet.redraw()
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        self.complaint.update(self.check(event.value) or "enter takes it, escape leaves it as it is")
+    def on_key(self, event: KeyPress) -> None:
+        event.stop()
+        edited = self.line.pressed(event.key)
+        if edited is None and event.is_printable and event.character is not None:
+            edited = self.line.typed(event.character)
+        if edited is not None:
+            self._take(edited)
+        elif event.key == "enter" and not self.check(self.line.text):
+            self.dismiss(self.line.text)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        if not self.check(event.value):
-            self.dismiss(event.value)
+    def on_paste(self, event: Paste) -> None:
+        self._take(self.line.typed(event.text))
 
     def action_leave(self) -> None:
         self.dismiss(None)

@@ -6,8 +6,6 @@ import random
 from typing import Any
 
 import numpy as np
-from textual.app import ComposeResult
-from textual.containers import Horizontal
 from textual.events import Resize
 
 from sslterm.render.field import StripItem, as_images
@@ -19,8 +17,7 @@ from sslterm.run.worker_thread import Answer
 from sslterm.tui.keys import EMBEDDING_KEYS, bindings
 from sslterm.tui.map_cursor import nearest_towards
 from sslterm.tui.screens.explorer import ExplorerScreen, StartWorker, start_worker
-from sslterm.tui.screens.explorer_layout import share_out
-from sslterm.tui.widgets.decoded_view import DecodedView
+from sslterm.tui.widgets.canvas import Canvas
 from sslterm.tui.widgets.map_view import MapView
 from sslterm.tui.widgets.strips import Strip, Strips
 
@@ -40,21 +37,10 @@ class EmbeddingScreen(ExplorerScreen):
     lacks = "encodes nothing: it has no embedding to look at"
     key_table = EMBEDDING_KEYS
     BINDINGS = bindings(EMBEDDING_KEYS)
-    CSS = """
-    EmbeddingScreen { background: ansi_default; }
-    EmbeddingScreen Headline { width: 1fr; height: 1; }
-    EmbeddingScreen #body { height: 1fr; background: ansi_default; }
-    EmbeddingScreen MapView { height: 1fr; }
-    EmbeddingScreen DecodedView { height: 1fr; }
-    EmbeddingScreen .beside { margin-left: 2; }
-    EmbeddingScreen Strips { width: 1fr; }
-    EmbeddingScreen KeyBar { width: 1fr; height: 1; }
-    """
 
     def __init__(self, run: RunDirectory, start: StartWorker = start_worker) -> None:
         super().__init__(run, start)
-        self.map_view, self.picture, self.strips = MapView(), DecodedView(), Strips()
-        self.body = Horizontal(self.map_view, self.picture, id="body")
+        self.map_view = MapView()
         self.method = "pca"
         """The map that is shown, or asked for."""
         self.labels: list[int] | None = None
@@ -65,19 +51,12 @@ class EmbeddingScreen(ExplorerScreen):
         """Neighbours of the image that is shown, the nearest first."""
         self._random = random.Random(0)
 
-    def compose(self) -> ComposeResult:
-        yield self.headline
-        yield self.body
-        yield self.strips
-        yield self.key_bar
+    @property
+    def left(self) -> Canvas:
+        return self.map_view
 
     def on_resize(self, event: Resize) -> None:
-        rooms = share_out(*event.size, strips=True, square=False)
-        self.headline.display, self.key_bar.display = rooms.head > 0, rooms.keys > 0
-        self.strips.display, self.strips.styles.height = rooms.strip > 0, rooms.strip
-        self.map_view.display = rooms.field > 0
-        self.map_view.styles.width, self.picture.styles.width = rooms.field, rooms.image
-        self.picture.set_class(rooms.field > 0, "beside")
+        self.share_out(*event.size, strips=True, square=False)
 
     # -- what is asked, and what comes back
 

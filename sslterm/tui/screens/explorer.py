@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Any, ClassVar
 
+from textual.app import ComposeResult
+from textual.containers import Horizontal
 from textual.message import Message
 from textual.screen import Screen
 
@@ -22,8 +24,12 @@ from sslterm.run.worker_thread import Answer, Asked, Progress, WorkerThread
 from sslterm.tui.facts import LIVE, entry_of
 from sslterm.tui.keys import Key
 from sslterm.tui.screens.dialog import KeyList
+from sslterm.tui.screens.explorer_layout import share_out
+from sslterm.tui.widgets.canvas import Canvas
+from sslterm.tui.widgets.decoded_view import DecodedView
 from sslterm.tui.widgets.headline import Headline
 from sslterm.tui.widgets.keybar import KeyBar
+from sslterm.tui.widgets.strips import Strips
 
 TICK_SECONDS = 0.25
 _TICKS_A_LOOK = 4
@@ -55,6 +61,15 @@ class ExplorerScreen(Screen[None]):
     lacks: ClassVar[str]
     """What is said of a method without that capability, after its name."""
     key_table: ClassVar[tuple[Key, ...]]
+    DEFAULT_CSS = """
+    ExplorerScreen { background: ansi_default; }
+    ExplorerScreen Headline { width: 1fr; height: 1; }
+    ExplorerScreen #body { height: 1fr; background: ansi_default; }
+    ExplorerScreen #body > * { height: 1fr; }
+    ExplorerScreen .beside { margin-left: 2; }
+    ExplorerScreen Strips { width: 1fr; }
+    ExplorerScreen KeyBar { width: 1fr; height: 1; }
+    """
 
     class Told(Message):
         """News from the worker."""
@@ -67,6 +82,7 @@ class ExplorerScreen(Screen[None]):
         super().__init__()
         self.reader = RunReader(run)
         self.headline, self.key_bar = Headline(), KeyBar(self.key_table)
+        self.picture, self.strips = DecodedView(), Strips()
         self.thread: WorkerThread | None = None
         self.images: int | None = None
         """Training images of the checkpoint that is loaded."""
@@ -78,6 +94,28 @@ class ExplorerScreen(Screen[None]):
         self._doing = ""
         self._ticks = 0
         self._was_busy = False
+
+    @property
+    def left(self) -> Canvas:
+        """The space that is explored."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        yield self.headline
+        with Horizontal(id="body"):
+            yield self.left
+            yield self.picture
+        yield self.strips
+        yield self.key_bar
+
+    def share_out(self, width: int, height: int, *, strips: bool, square: bool) -> None:
+        """Give each widget its room, see `explorer_layout.share_out`."""
+        rooms = share_out(width, height, strips=strips, square=square)
+        self.headline.display, self.key_bar.display = rooms.head > 0, rooms.keys > 0
+        self.strips.display, self.strips.styles.height = rooms.strip > 0, rooms.strip
+        self.left.display = rooms.field > 0
+        self.left.styles.width, self.picture.styles.width = rooms.field, rooms.image
+        self.picture.set_class(rooms.field > 0, "beside")
 
     def on_mount(self) -> None:
         self.reader.refresh()

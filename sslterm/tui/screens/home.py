@@ -280,6 +280,9 @@ class HomeScreen(HomeActs, Screen[None]):
         self.pick()
         self.list.redraw()
 
+    async def action_theme(self) -> None:
+        await self.run_action("app.next_theme")
+
     def action_repaint(self) -> None:
         self.refresh(layout=True)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sslterm.errors import SsltermError
 from sslterm.run.events import EventsReader
@@ -17,6 +16,7 @@ from sslterm.run.removal import refuse_live, remove_run
 from sslterm.tui.facts import LIVE
 from sslterm.tui.requests import Requests
 from sslterm.tui.resume import resume
+from sslterm.tui.screens.compare import CompareScreen
 from sslterm.tui.screens.dialog import Option, Question
 from sslterm.tui.screens.new_run import NewRunScreen
 from sslterm.tui.screens.watch import WatchScreen
@@ -198,7 +198,4 @@ class HomeActs(_Base):
         if len(runs) < 2:
             self.say("mark runs with space, then compare them")
             return
-        compare: Any = import_module(
-            "sslterm.tui.screens.compare"
-        )  # numpy and a screen of its own: only when asked
-        self.app.push_screen(compare.CompareScreen([listed.run for listed in runs]))
+        self.app.push_screen(CompareScreen([listed.run for listed in runs]))

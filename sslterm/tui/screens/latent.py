@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from textual.app import ComposeResult
-from textual.containers import Horizontal
 from textual.events import Resize
 
 from sslterm.render.field import as_images
@@ -18,9 +16,8 @@ from sslterm.tui.latent_plane import Space, field_steps, read_space
 from sslterm.tui.latent_words import axes_line, code_lines, code_title, plane_title, space_parts
 from sslterm.tui.pins import STEPS, Path, Pins
 from sslterm.tui.screens.explorer import ExplorerScreen, StartWorker, start_worker
-from sslterm.tui.screens.explorer_layout import share_out
 from sslterm.tui.whereabouts import FINER, Whereabouts
-from sslterm.tui.widgets.decoded_view import DecodedView
+from sslterm.tui.widgets.canvas import Canvas
 from sslterm.tui.widgets.plane_view import PlaneView
 from sslterm.tui.widgets.strips import Strips
 
@@ -39,22 +36,11 @@ class LatentScreen(ExplorerScreen):
     lacks = "decodes nothing: it has no latent space to move in"
     key_table = LATENT_KEYS
     BINDINGS = bindings(LATENT_KEYS)
-    CSS = """
-    LatentScreen { background: ansi_default; }
-    LatentScreen Headline { width: 1fr; height: 1; }
-    LatentScreen #body { height: 1fr; background: ansi_default; }
-    LatentScreen PlaneView { height: 1fr; }
-    LatentScreen DecodedView { height: 1fr; }
-    LatentScreen .beside { margin-left: 2; }
-    LatentScreen Strips { width: 1fr; }
-    LatentScreen KeyBar { width: 1fr; height: 1; }
-    """
 
     def __init__(self, run: RunDirectory, start: StartWorker = start_worker) -> None:
         super().__init__(run, start)
-        self.plane_view, self.decoded, self.strips = PlaneView(), DecodedView(), Strips()
+        self.plane_view = PlaneView()
         self.strips.hint = "space pins what the cursor shows; i interpolates between pins"
-        self.body = Horizontal(self.plane_view, self.decoded, id="body")
         self.here: Whereabouts | None = None
         """None until the worker has described the space."""
         self.pins = Pins()
@@ -64,23 +50,16 @@ class LatentScreen(ExplorerScreen):
         self._field_of: object = None
         """What the field was last asked for."""
 
-    def compose(self) -> ComposeResult:
-        yield self.headline
-        yield self.body
-        yield self.strips
-        yield self.key_bar
+    @property
+    def left(self) -> Canvas:
+        return self.plane_view
 
     def on_resize(self, event: Resize) -> None:
         self.give_room()
 
     def give_room(self) -> None:
         """Give each widget its room."""
-        rooms = share_out(*self.size, strips=len(self.pins) > 0, square=True)
-        self.headline.display, self.key_bar.display = rooms.head > 0, rooms.keys > 0
-        self.strips.display, self.strips.styles.height = rooms.strip > 0, rooms.strip
-        self.plane_view.display = rooms.field > 0
-        self.plane_view.styles.width, self.decoded.styles.width = rooms.field, rooms.image
-        self.decoded.set_class(rooms.field > 0, "beside")
+        self.share_out(*self.size, strips=len(self.pins) > 0, square=True)
         self.call_after_refresh(self.ask_field)
         self.call_after_refresh(self.show_strips)
 
@@ -99,9 +78,9 @@ class LatentScreen(ExplorerScreen):
         else:
             images = as_images(unpack(result["images"]))
             if key == "cursor":
-                place, self.decoded.title, self.decoded.lines = about
-                self.decoded.image = images[0]
-                self.decoded.redraw()
+                place, self.picture.title, self.picture.lines = about
+                self.picture.image = images[0]
+                self.picture.redraw()
                 self.plane_view.show_inset(images[0], place)
             elif key == "field" and about is self._field_of:
                 self.plane_view.images, self.plane_view.steps = images, round(len(images) ** 0.5)
@@ -180,7 +159,7 @@ class LatentScreen(ExplorerScreen):
         self.strips.redraw()
 
     def show_trouble(self) -> None:
-        for view in (self.plane_view, self.decoded):
+        for view in (self.plane_view, self.picture):
             if view.message != self.message:
                 view.message = self.message
                 view.redraw()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+import time
 from typing import Literal
 
 from textual.app import ComposeResult
@@ -15,6 +15,9 @@ from sslterm.tui.facts import LIVE, event_log, result_lines
 from sslterm.tui.keys import WATCH_KEYS, bindings
 from sslterm.tui.load import Load
 from sslterm.tui.screens.dialog import KeyList, Option, Question
+from sslterm.tui.screens.embedding import EmbeddingScreen
+from sslterm.tui.screens.explorer import ExplorerScreen
+from sslterm.tui.screens.latent import LatentScreen
 from sslterm.tui.screens.text import TextScreen
 from sslterm.tui.screens.tiles import TileScreen
 from sslterm.tui.screens.watch_layout import share_rows
@@ -26,7 +29,9 @@ from sslterm.tui.widgets.log import EventLog
 Outcome = Literal["detached", "stop", "ended"]
 """How a person left: the training goes on; it was asked to stop and save; it had ended by itself."""
 
-TICK_SECONDS = 0.25
+TICK_SECONDS = 0.5
+DRAW_SECONDS = 1.0
+"""What the training adds is drawn at most so often: all that is drawn is time that a busy machine takes from it."""
 LOAD_SECONDS = 2.0
 
 
@@ -51,6 +56,9 @@ class WatchScreen(TileScreen):
         self.attached = attached
         self.header, self.log_view = Header(), EventLog()
         self.steering = Steering(self.reader, self)
+        self._news = False
+        """Something was read that is not drawn yet."""
+        self._drawn_at = -DRAW_SECONDS
         self.stopping = False
         """The person left with "stop and save"; the view closes when that is done."""
         self._load = Load()
@@ -86,8 +94,11 @@ class WatchScreen(TileScreen):
     # -- what is shown
 
     def tick(self) -> None:
-        """Look for news, a few times a second; draw what they change."""
-        if self.reader.refresh():
+        """Look for news; draw what they change."""
+        events = len(self.reader.events)
+        self._news |= self.reader.refresh()
+        waited = time.monotonic() - self._drawn_at
+        if self._news and (waited >= DRAW_SECONDS or len(self.reader.events) != events):
             self.update()
         else:
             self._tell_header()  # a trainer that died tells nobody
@@ -113,6 +124,7 @@ class WatchScreen(TileScreen):
 
     def update(self) -> None:
         """Take in all that is new, and draw what it changes."""
+        self._news, self._drawn_at = False, time.monotonic()
         for answer in self.steering.answers():
             if not self.stopping:
                 self.say(answer)
@@ -144,17 +156,17 @@ class WatchScreen(TileScreen):
         )
 
     def action_latent(self) -> None:
-        self._open_if("decode", "latent space", "sslterm.tui.screens.latent", "LatentScreen")
+        self._explore(LatentScreen)
 
     def action_map(self) -> None:
-        self._open_if("encode", "embedding", "sslterm.tui.screens.embedding", "EmbeddingScreen")
+        self._explore(EmbeddingScreen)
 
-    def _open_if(self, capability: str, what: str, module: str, screen: str) -> None:
-        """Open a screen that needs the method to be able to do something."""
-        if self.entry is None or capability not in self.entry.capabilities:
-            self.say(f"{self.entry.name if self.entry else 'this method'} has no {what} to explore")
+    def _explore(self, screen: type[ExplorerScreen]) -> None:
+        """Open an explorer, where the method can do what it needs."""
+        if self.entry is None or screen.needs not in self.entry.capabilities:
+            self.say(f"{self.entry.name if self.entry else 'this method'} {screen.lacks}")
         else:
-            self.app.push_screen(getattr(import_module(module), screen)(self.reader.run))
+            self.app.push_screen(screen(self.reader.run))
 
     def action_repaint(self) -> None:
         self.refresh(layout=True)

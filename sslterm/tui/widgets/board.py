@@ -21,7 +21,7 @@ from sslterm.tui.mosaic import Place, lay_out
 from sslterm.tui.panel_history import PanelHistory
 from sslterm.tui.widgets.canvas import Canvas
 from sslterm.tui.widgets.chart import ChartTile
-from sslterm.tui.widgets.notice import message_cells
+from sslterm.tui.widgets.message import message_cells
 from sslterm.tui.widgets.panel_tile import PanelTile
 from sslterm.tui.widgets.tile import Tile
 

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from textwrap import wrap
 
-from textual.events import Click, MouseScrollDown, MouseScrollLeft, MouseScrollRight, MouseScrollUp
+from textual.events import (
+    Click,
+    Leave,
+    MouseMove,
+    MouseScrollDown,
+    MouseScrollLeft,
+    MouseScrollRight,
+    MouseScrollUp,
+)
 from textual.message import Message
 
 from sslterm.render.cells import Cells
@@ -17,9 +26,10 @@ from sslterm.render.comparison_cells import (
     first_row,
     last_first,
 )
-from sslterm.render.curve import Plot
+from sslterm.render.curve import frame_of
 from sslterm.render.overlay import draw_overlay
 from sslterm.render.palette import GROUND, MUTED
+from sslterm.render.plot import Plot
 from sslterm.render.side_by_side import Shot, draw_side_by_side, slots_for
 from sslterm.tui.widgets.tile import Tile
 
@@ -78,11 +88,36 @@ class OverlayPart(Part):
         self.plot = Plot(title="", lines=())
         self.message = ""
         """In place of the overlay, where there is nothing to compare."""
+        self.column: int | None = None
+        """Where values are read: a column of the widget, or None."""
+
+    def move_cursor(self, columns: int) -> None:
+        """Read values further right or left, from the middle at first; beyond an end they are read no more."""
+        frame = frame_of(self.plot, *self.size)
+        middle = frame.left + frame.columns // 2
+        column = middle if self.column is None else self.column + columns
+        self.read_at(column if frame.left <= column < frame.left + frame.columns else None)
+
+    def read_at(self, column: int | None) -> None:
+        if column != self.column:
+            self.column = column
+            self.redraw()
+
+    def on_mouse_move(self, event: MouseMove) -> None:
+        frame = frame_of(self.plot, *self.size)
+        inside = frame.left <= event.x < frame.left + frame.columns
+        self.read_at(int(event.x) if inside else None)
+
+    def on_leave(self, event: Leave) -> None:
+        self.read_at(None)
 
     def draw(self, width: int, height: int) -> Cells:
         if self.message:
             return _said(self.message, width, height, color=self.in_color)
-        return draw_overlay(self.plot, width, height, color=self.in_color, selected=self.selected)
+        frame = frame_of(self.plot, width, height)
+        cursor = None if self.column is None else frame.place_at(self.column)
+        plot = replace(self.plot, cursor=cursor)
+        return draw_overlay(plot, width, height, color=self.in_color, selected=self.selected)
 
 
 class TablePart(Part):

@@ -8,7 +8,7 @@ from sslterm.render.cells import Cells, fit
 from sslterm.render.field import Bytes, draw_picture
 from sslterm.render.palette import GROUND, MUTED
 from sslterm.tui.widgets.canvas import Canvas
-from sslterm.tui.widgets.message import put_message
+from sslterm.tui.widgets.message import message_cells
 
 _LEAST_ROWS = 4
 """Of the picture, before lines below it are left out."""
@@ -28,8 +28,7 @@ class DecodedView(Canvas):
     def draw(self, width: int, height: int) -> Cells:
         cells = Cells.blank(width, height)
         if self.image is None:
-            put_message(cells, self.message, self.in_color)
-            return cells
+            return message_cells(self.message, width, height, MUTED if self.in_color else GROUND)
         above = 1 if height >= 3 else 0
         lines = self.lines[: max(min(height - above - _LEAST_ROWS, height // 8), 0)]
         if above:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from textual.events import Click, MouseDown, MouseMove, MouseUp
 from textual.message import Message
 
 from sslterm.render.cells import Cells, fit
@@ -16,11 +15,11 @@ from sslterm.render.map import dots_of, draw_legend, draw_map, legend_of
 from sslterm.render.palette import GROUND, MUTED
 from sslterm.render.scatter import class_names, points_of
 from sslterm.run.panels import Panel
-from sslterm.tui.widgets.canvas import Canvas
-from sslterm.tui.widgets.message import put_message
+from sslterm.tui.widgets.dragged import Dragged
+from sslterm.tui.widgets.message import message_cells
 
 
-class MapView(Canvas):
+class MapView(Dragged):
     """A scatter panel (finite points only) with a cursor on one of its points."""
 
     class Pointed(Message):
@@ -39,7 +38,6 @@ class MapView(Canvas):
         self.message = ""
         self._names: dict[int, str] = {}
         """Of the classes that occur."""
-        self._dragging = False
 
     def _split(self, width: int, height: int) -> tuple[int, list[list[tuple[str, int]]], list[str]]:
         """Rows above the map, and the lines of legend and caption below it."""
@@ -61,8 +59,7 @@ class MapView(Canvas):
     def draw(self, width: int, height: int) -> Cells:
         cells = Cells.blank(width, height)
         if self.panel is None:
-            put_message(cells, self.message, self.in_color)
-            return cells
+            return message_cells(self.message, width, height, MUTED if self.in_color else GROUND)
         above, legend, lines = self._split(width, height)
         if above:
             cells.put(fit(self.title, width), 0, 0)
@@ -82,23 +79,7 @@ class MapView(Canvas):
         rows = max(height - above - len(legend) - len(lines), 1)
         return dots_of(self.panel.array[:, :2], max(width, 1), rows)
 
-    def on_mouse_down(self, event: MouseDown) -> None:
-        self._dragging = True
-        self.capture_mouse()
-        self._point(event.x, event.y)
-
-    def on_mouse_move(self, event: MouseMove) -> None:
-        if self._dragging:
-            self._point(event.x, event.y)
-
-    def on_mouse_up(self, event: MouseUp) -> None:
-        self._dragging = False
-        self.release_mouse()
-
-    def on_click(self, event: Click) -> None:
-        event.stop()
-
-    def _point(self, column: int, row: int) -> None:
+    def point_at(self, column: int, row: int) -> None:
         if self.panel is not None:
             above = self._split(*self.size)[0]
             away = self.dots() - np.array([2 * column + 0.5, 4 * (row - above) + 1.5])

@@ -18,7 +18,7 @@ from sslterm.render.panel import difference, draw_panel, move_spot, picture_rows
 from sslterm.render.picture_pixels import pixels_of
 from sslterm.run.panels import Panel
 from sslterm.tui.graphics import HALF, Graphics
-from sslterm.tui.widgets.notice import message_cells
+from sslterm.tui.widgets.message import message_cells
 from sslterm.tui.widgets.tile import Tile
 
 SECONDS_A_HEATMAP: Final = 2.0

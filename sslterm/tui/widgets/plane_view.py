@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from textual.events import Click, MouseDown, MouseMove, MouseUp
 from textual.message import Message
 
 from sslterm.render.cells import Cells, fit
 from sslterm.render.field import Bytes, Field, draw_field, lay_out
 from sslterm.render.palette import GROUND, MUTED
-from sslterm.tui.widgets.canvas import Canvas
-from sslterm.tui.widgets.message import put_message
+from sslterm.tui.widgets.dragged import Dragged
+from sslterm.tui.widgets.message import message_cells
 
 
-class PlaneView(Canvas):
+class PlaneView(Dragged):
     """Images at even places of a plane; a frame shows where the cursor is, and may be between them."""
 
     class Pointed(Message):
@@ -33,7 +32,6 @@ class PlaneView(Canvas):
         self._inset: tuple[Bytes, tuple[float, float]] | None = None
         """What is decoded at a place."""
         self._field: Field | None = None
-        self._dragging = False
 
     def show_inset(self, image: Bytes, place: tuple[float, float]) -> None:
         """Within the frame, show the image of its very place, which may be between those of the field."""
@@ -58,8 +56,7 @@ class PlaneView(Canvas):
         cells = Cells.blank(width, height)
         above, below = self._above(height), self._below(height)
         if self.images is None:
-            put_message(cells, self.message, self.in_color)
-            return cells
+            return message_cells(self.message, width, height, MUTED if self.in_color else GROUND)
         if above:
             cells.put(fit(self.title, width), 0, 0)
         if below:
@@ -74,23 +71,7 @@ class PlaneView(Canvas):
             cells.paste(drawn, above, 0)
         return cells
 
-    def on_mouse_down(self, event: MouseDown) -> None:
-        self._dragging = True
-        self.capture_mouse()
-        self._point(event.x, event.y)
-
-    def on_mouse_move(self, event: MouseMove) -> None:
-        if self._dragging:
-            self._point(event.x, event.y)
-
-    def on_mouse_up(self, event: MouseUp) -> None:
-        self._dragging = False
-        self.release_mouse()
-
-    def on_click(self, event: Click) -> None:
-        event.stop()
-
-    def _point(self, column: int, row: int) -> None:
+    def point_at(self, column: int, row: int) -> None:
         if self._field is not None and self.images is not None:
             pixel = 2 * (row - self._above(self.size.height)) + 1
             self.post_message(self.Pointed(*self._field.place(pixel, column + 0.5)))
