@@ -15,6 +15,7 @@ from sslterm.augment import Colour, Table, filters
 from sslterm.config.schema import ViewConfig
 
 NOTHING = ViewConfig(
+    size=0,
     crop=(1.0, 1.0),
     crop_ratio=(3 / 4, 4 / 3),
     flip=0.0,
@@ -40,6 +41,8 @@ STRONG: dict[str, Any] = {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8,
 
 OPERATIONS: dict[str, ViewConfig] = {
     "crop": replace(NOTHING, crop=(0.08, 1.0)),
+    "small": replace(NOTHING, size=20, crop=(0.05, 1.0), blur=0.5, cutout=0.5),
+    "large": replace(NOTHING, size=40, crop=(0.3, 1.0)),
     "flip": replace(NOTHING, flip=0.5),
     "crop and flip": replace(NOTHING, crop=(0.08, 1.0), flip=0.5),
     "rotate": replace(NOTHING, rotate=0.8),
@@ -79,7 +82,9 @@ def views(config: ViewConfig, images: Tensor, table: Table) -> Tensor:
 
 def _view(config: ViewConfig, image: Tensor, table: Table, i: int) -> Tensor:
     channels, height, width = image.shape
-    image = T.resized_crop(image, *table.box[i].tolist(), size=[height, width], antialias=True)
+    size = [config.size] * 2 if config.size else [height, width]
+    image = T.resized_crop(image, *table.box[i].tolist(), size=size, antialias=not config.size)
+    height, width = size
     if table.flip[i]:
         image = T.horizontal_flip(image)
     if table.turns[i]:

@@ -7,6 +7,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from sslterm.data.store import Store
 from sslterm.data.stream import BatchStream
 from sslterm.engine.build import build_method, inputs_of, method_class
 from sslterm.engine.checkpoint import list_checkpoints, open_checkpoint
+from sslterm.engine.sweep import sweep_over
 from sslterm.engine.update import Clock, Updater
 from sslterm.errors import UsageError
 from sslterm.methods.base import CAPABILITIES, Batch, LossFn, Method
@@ -210,8 +212,9 @@ class _Recorder(Updater):
         super().__init__(*args, **options)  # type: ignore[arg-type]
         self.seen: dict[str, tuple[LossFn, Batch]] = {}
 
-    def __call__(self, name: str, loss_fn: LossFn, batch: Batch) -> dict[str, Tensor]:
-        self.seen[name] = (loss_fn, batch)
+    def __call__(self, name: str | tuple[str, ...], loss_fn: LossFn, batch: Batch) -> dict[str, Tensor]:
+        for each in (name,) if isinstance(name, str) else name:
+            self.seen[each] = (loss_fn, batch)
         return super().__call__(name, loss_fn, batch)
 
 
@@ -222,6 +225,7 @@ def test_compiles_without_graph_breaks_or_is_marked_eager(method: str, preset: s
     built = build_method(experiment, inputs_of(experiment, source)).train()
     recorder = _Recorder(built, experiment, device=torch.device("cpu"), precision="float32", clock=Clock())
     stream = BatchStream(Store(source.train, torch.device("cpu")), batch=experiment.train.batch, seed=0)
+    built.begin_epoch(partial(sweep_over, stream.store, size=16), recorder)
     built.step(stream, recorder)
     assert set(recorder.seen) == set(experiment.optim)
     for loss_fn, batch in recorder.seen.values():

@@ -18,7 +18,7 @@ from sslterm.nn.resnet import ResNet
 def backbone(name: BackboneName, *, channels: int = 3) -> Backbone:
     torch.manual_seed(0)
     widths = (4, 6, 8) if name == "conv" else ()
-    return Backbone(name, widths=widths, channels=channels, pixel_mean=(0.5,), pixel_std=(0.25,))
+    return Backbone(name, widths=widths, patch=0, channels=channels, pixel_mean=(0.5,), pixel_std=(0.25,))
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,14 @@ def test_they_return_float32_whatever_the_arithmetic_inside(name: BackboneName) 
 def test_pixels_are_standardised_by_channel() -> None:
     images = torch.rand(2, 3, 8, 8)
     mean, std = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 0.25, 0.125])
-    net = Backbone("conv", widths=(4,), channels=3, pixel_mean=mean.tolist(), pixel_std=std.tolist()).eval()
+    net = Backbone("conv", widths=(4,), patch=0, channels=3, pixel_mean=mean.tolist(), pixel_std=std.tolist()).eval()
     expected = net.net((images - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1))
     torch.testing.assert_close(net(images), expected)
 
 
 def test_what_does_not_go_together_is_refused() -> None:
     def build(name: BackboneName, widths: tuple[int, ...], mean: tuple[float, ...]) -> Backbone:
-        return Backbone(name, widths=widths, channels=3, pixel_mean=mean, pixel_std=(0.25,))
+        return Backbone(name, widths=widths, patch=0, channels=3, pixel_mean=mean, pixel_std=(0.25,))
 
     for name, widths in (("conv", ()), ("resnet18", (16, 32))):
         with pytest.raises(ValueError, match="widths are for conv"):

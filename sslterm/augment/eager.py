@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sslterm.augment import colour, filters, geometry
-from sslterm.augment.table import Colour, Table
+from sslterm.augment.table import Colour, Table, view_shape
 from sslterm.config.schema import ViewConfig
 
 Operation = Callable[..., Tensor]
@@ -31,10 +31,10 @@ _PARTS: dict[Colour, Operation] = {
 
 
 def apply(config: ViewConfig, images: Tensor, table: Table) -> Tensor:
-    """The views of `images` [B, C, H, W] that `table` describes; what `config` turns off is skipped."""
+    """The views [B, C, H', W'] of `images` [B, C, H, W] that `table` describes; what is off is skipped."""
     if images.device.type != "cpu":
         return _apply(config, images, table, _masked)
-    views = torch.empty_like(images, memory_format=torch.contiguous_format)
+    views = images.new_empty(*images.shape[:2], *view_shape(config, *images.shape[2:]))
     portion = max(1, _PORTION_VALUES // max(1, images.shape[1:].numel()))
     for start in range(0, len(images), portion):
         cut = slice(start, start + portion)
@@ -59,7 +59,7 @@ def _indexed(images: Tensor, chosen: Tensor, operation: Operation, *parameters: 
 
 def _apply(config: ViewConfig, images: Tensor, table: Table, where: Operation) -> Tensor:
     """The operations in the order of `ViewConfig`'s fields; `where` applies one to the chosen images."""
-    images = geometry.crop_and_flip(images, table.box, table.flip)
+    images = geometry.crop_and_flip(images, table.box, table.flip, view_shape(config, *images.shape[2:]))
     if config.rotate:
         images = where(images, table.turns > 0, geometry.quarter_turns, table.turns)
     if config.jitter:

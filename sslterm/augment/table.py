@@ -119,13 +119,19 @@ class Draw(IntEnum):
     COUNT = 45
 
 
+def view_shape(config: ViewConfig, height: int, width: int) -> tuple[int, int]:
+    """Height and width of a view of an image of `height` x `width` pixels."""
+    return (config.size, config.size) if config.size else (height, width)
+
+
 def sample(config: ViewConfig, n: int, height: int, width: int, *, device: torch.device) -> Table:
-    """Draw the parameters of `n` views of `height` x `width` pixels, without waiting for the device.
+    """Draw the parameters of `n` views of images of `height` x `width` pixels, without waiting for the device.
 
     Raises:
         UsageError: quarter turns of images that are not square.
     """
-    if config.rotate and height != width:
+    view_height, view_width = view_shape(config, height, width)
+    if config.rotate and view_height != view_width:
         raise UsageError(
             f"rotation by quarter turns needs square images, and these are {width}x{height} pixels",
             "set the view's rotate to 0, or data.size to the side of a square",
@@ -143,7 +149,7 @@ def sample(config: ViewConfig, n: int, height: int, width: int, *, device: torch
         grey=u[:, Draw.GREY] < config.grey,
         sigma=blurred * _between(u[:, Draw.SIGMA], *config.blur_sigma),
         solarize=u[:, Draw.SOLARIZE] < config.solarize,
-        hole=_holes(config, u, height, width),
+        hole=_holes(config, u, view_height, view_width),
         noise=noisy * torch.full_like(u[:, Draw.NOISE], config.noise_std),
         noise_seed=_integers(u[:, Draw.SEED_LOW], 1 << 24) + (_integers(u[:, Draw.SEED_HIGH], 1 << 24) << 24),
         sobel=u[:, Draw.SOBEL] < config.sobel,

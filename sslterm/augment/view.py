@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sslterm.augment import backends
-from sslterm.augment.table import Table, sample
+from sslterm.augment.table import Table, sample, view_shape
 from sslterm.config.schema import ViewConfig
 from sslterm.errors import UsageError
 
@@ -50,7 +50,8 @@ class View:
             table: one row for each image, of this view's `sample`.
 
         Returns:
-            [B, C, H, W] float32 in [0, 1], contiguous; never `images` itself.
+            [B, C, H', W'] float32 in [0, 1], contiguous; never `images` itself. H' and W' are the
+            configuration's `size`, or H and W.
 
         Raises:
             UsageError: colour operations on images of neither 1 nor 3 channels.
@@ -84,4 +85,4 @@ def _random_view(images: Tensor, key: str) -> Tensor:
 
 @_random_view.register_fake
 def _(images: Tensor, key: str) -> Tensor:
-    return torch.empty_like(images, memory_format=torch.contiguous_format)
+    return images.new_empty(*images.shape[:2], *view_shape(_view(key).config, *images.shape[2:]))

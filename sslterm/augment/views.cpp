@@ -38,8 +38,9 @@ struct Shape {
 struct Scratch {
     std::vector<float> image, line, weight, kernel;
     std::vector<int32_t> first, second;
-    Scratch(Shape s, int64_t radius)
-        : image(s.size()), line(s.w + 2 * radius), weight(s.w), kernel(2 * radius + 1), first(s.w), second(s.w) {}
+    Scratch(Shape in, Shape s, int64_t radius)
+        : image(s.c * std::max(in.h, s.h) * s.w), line(std::max(in.w, s.w) + 2 * radius), weight(s.w),
+          kernel(2 * radius + 1), first(s.w), second(s.w) {}
 };
 
 inline float clip(float x) { return std::min(std::max(x, 0.0f), 1.0f); }
@@ -60,7 +61,8 @@ struct Place {
     }
 };
 
-void crop(const float* RESTRICT in, float* RESTRICT out, Shape s, const Row& row, Scratch& scratch) {
+// `image` is the image's shape, `s` the view's.
+void crop(const float* RESTRICT in, float* RESTRICT out, Shape image, Shape s, const Row& row, Scratch& scratch) {
     const int64_t left = (int64_t)row.left, wide = (int64_t)row.wide;
     int32_t* RESTRICT first = scratch.first.data();
     int32_t* RESTRICT second = scratch.second.data();
@@ -72,10 +74,10 @@ void crop(const float* RESTRICT in, float* RESTRICT out, Shape s, const Row& row
     float* RESTRICT across = scratch.image.data();  // [tall, w]: the crop, resized along its rows
     const int64_t tall = (int64_t)row.tall;
     for (int64_t c = 0; c < s.c; ++c) {
-        const float* RESTRICT plane = in + c * s.plane() + (int64_t)row.top * s.w + left;
+        const float* RESTRICT plane = in + c * image.plane() + (int64_t)row.top * image.w + left;
         for (int64_t y = 0; y < tall; ++y) {
             float* RESTRICT from = scratch.line.data();  // read in order first: large images come from afar
-            for (int64_t x = 0; x < wide; ++x) from[x] = plane[y * s.w + x];
+            for (int64_t x = 0; x < wide; ++x) from[x] = plane[y * image.w + x];
             float* RESTRICT to = across + y * s.w;
             for (int64_t x = 0; x < s.w; ++x) to[x] = from[first[x]] + weight[x] * (from[second[x]] - from[first[x]]);
         }
@@ -254,8 +256,8 @@ void sobel(float* RESTRICT image, Shape s, Scratch& scratch) {
     }
 }
 
-void view(const float* in, float* out, Shape s, const Row& row, int64_t radius, Scratch& scratch) {
-    crop(in, out, s, row, scratch);
+void view(const float* in, float* out, Shape image, Shape s, const Row& row, int64_t radius, Scratch& scratch) {
+    crop(in, out, image, s, row, scratch);
     if (row.turns != 0) turn(out, s, (int)row.turns, scratch);
     if (row.jitter != 0) jitter(out, s, row);
     if (row.grey != 0 && s.c == 3) drop_colour(out, s);
@@ -268,19 +270,20 @@ void view(const float* in, float* out, Shape s, const Row& row, int64_t radius, 
 
 }  // namespace
 
-// images, out: [n, c, h, w] float32, contiguous and apart; table: [n] rows. Returns 0, or 1 where memory ran out.
+// images [n, c, h, w], out [n, c, view_h, view_w]: float32, contiguous and apart; table: [n] rows. Returns 0, or 1
+// where memory ran out.
 extern "C" int sslterm_views(const float* images, float* out, const double* table, int64_t n, int64_t c, int64_t h,
-                             int64_t w, int64_t radius, int64_t threads) {
-    const Shape s{c, h, w};
+                             int64_t w, int64_t view_h, int64_t view_w, int64_t radius, int64_t threads) {
+    const Shape image{c, h, w}, s{c, view_h, view_w};
     const Row* rows = reinterpret_cast<const Row*>(table);
     std::atomic<int64_t> next{0};
     std::atomic<int> failed{0};
     auto work = [&] {
         try {
-            Scratch scratch(s, radius);
+            Scratch scratch(image, s, radius);
             for (int64_t start; (start = next.fetch_add(PORTION)) < n;)
                 for (int64_t i = start; i < std::min(start + PORTION, n); ++i)
-                    view(images + i * s.size(), out + i * s.size(), s, rows[i], radius, scratch);
+                    view(images + i * image.size(), out + i * s.size(), image, s, rows[i], radius, scratch);
         } catch (const std::bad_alloc&) {
             failed = 1;
         }

@@ -199,6 +199,8 @@ class ViewConfig:
     A probability of 0 turns an operation off.
     """
 
+    size: Natural
+    """Side of the square view in pixels; 0 keeps the image's own (multi-crop takes smaller ones)."""
     crop: tuple[Positive, Positive]
     """Range of the crop's share of the area; [1, 1] keeps the whole image."""
     crop_ratio: tuple[Positive, Positive]

@@ -64,9 +64,22 @@ class BatchStream(Iterator[Batch]):
         return self.position // self.images_per_epoch
 
     def __next__(self) -> Batch:
+        return self.store.batch(self._advance())
+
+    def through(self, order: Tensor) -> Batch:
+        """The next batch, with image `order[i]` wherever image i stands in the epoch's permutation.
+
+        Args:
+            order: [N] int64, N the images of the store. Repeats and omissions are how an epoch is balanced
+                over classes that a method made up.
+        """
+        index = self._advance()
+        return self.store.batch(order[index.to(order.device)])
+
+    def _advance(self) -> Tensor:
         index = self.index(self.position + self.first_row, self.rows)
         self.position += self.batch
-        return self.store.batch(index)
+        return index
 
     def index(self, start: int, count: int) -> Tensor:
         """Which images stand at positions `start : start + count` of the endless order, int64 [count]."""

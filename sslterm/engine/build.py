@@ -31,6 +31,7 @@ def inputs_of(experiment: Experiment, source: Source) -> Inputs:
         height=height,
         width=width,
         train_images=len(images),
+        batch=experiment.train.batch,
         classes=len(source.class_names),
         frames=experiment.data.frames if isinstance(experiment.data, ClipConfig) else 0,
         views=experiment.augment,
@@ -55,6 +56,8 @@ def build_method(experiment: Experiment, inputs: Inputs) -> Method:
             f"{experiment.run.method} trains {sorted(groups)}, "
             f"but the preset has [optim.*] for {sorted(experiment.optim)}"
         )
+    if cls.couples_batch:
+        _check_batch(experiment, inputs)
     if cls.couples_batch and experiment.train.micro_batches > 1:
         raise UsageError(
             f"train.micro_batches = {experiment.train.micro_batches}: the loss of {experiment.run.method} compares "
@@ -62,6 +65,22 @@ def build_method(experiment: Experiment, inputs: Inputs) -> Method:
             "set train.micro_batches=1; to save memory, lower train.batch",
         )
     return method
+
+
+def _check_batch(experiment: Experiment, inputs: Inputs) -> None:
+    """Where images of a batch are compared, it needs two, and no image twice."""
+    method, batch = experiment.run.method, experiment.train.batch
+    if batch < 2:
+        raise UsageError(
+            f"train.batch = {batch}: {method} compares the images of a batch, and here is nothing to compare",
+            "set train.batch to 2 or more; the preset's own is a good start",
+        )
+    if batch > inputs.train_images:
+        raise UsageError(
+            f"train.batch = {batch}, and there are {inputs.train_images} training images: {method} compares the "
+            "images of a batch, and would meet the same one twice",
+            f"set train.batch={inputs.train_images} or less, or give it more images",
+        )
 
 
 def find_device(name: str) -> torch.device:

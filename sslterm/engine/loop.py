@@ -6,10 +6,10 @@ a run that was killed and resumed does what it would have done, to the bit on a 
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from sslterm.engine.checkpoint import Checkpoint, save_checkpoint
 from sslterm.engine.controls import Controls, obey
 from sslterm.engine.precision import choose_precision
 from sslterm.engine.scribe import Scribe
+from sslterm.engine.sweep import sweep_over
 from sslterm.engine.update import Clock, NotFiniteError, Updater
 from sslterm.evaluate.online import online_metrics, raw_pixel_metrics
 from sslterm.evaluate.panels import capability_panels
@@ -161,22 +162,9 @@ class Trainer:
             return
         self.epoch_begun = epoch
         if type(self.method).begin_epoch is not Method.begin_epoch:
-            self.method.begin_epoch(self._sweep, self.updater)
+            sweep = partial(sweep_over, self.train_store, size=self.experiment.train.batch)
+            self.method.begin_epoch(sweep, self.updater)
             distributed.copy_from_first(self.method)
-
-    @torch.no_grad()
-    def _sweep(self, fn: Callable[[Tensor], Tensor]) -> Tensor:
-        """`fn` over the whole training set in index order, equal on all ranks."""
-        total, world = len(self.train_store), world_size()
-        per_rank = math.ceil(total / world)
-        mine = torch.arange(rank() * per_rank, (rank() + 1) * per_rank).clamp_max(total - 1)
-        size = self.experiment.train.batch
-        outputs = torch.cat([fn(self.train_store.batch(index).images) for index in mine.split(size)])
-        if world == 1:
-            return outputs
-        parts = [torch.empty_like(outputs) for _ in range(world)]
-        torch.distributed.all_gather(parts, outputs.contiguous())
-        return torch.cat(parts)[:total]
 
     # -- what happens between steps
 

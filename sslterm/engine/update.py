@@ -131,23 +131,27 @@ class Updater:
     def progress(self) -> float:
         return self.clock.progress
 
-    def __call__(self, name: str, loss_fn: LossFn, batch: Batch) -> dict[str, Tensor]:
-        parameters = [parameter for parameter in self.groups[name] if parameter.requires_grad]
-        optimizer = self.optimizers[name]
-        handed_back = self._backward(name, loss_fn, batch, parameters)
+    def __call__(self, name: str | tuple[str, ...], loss_fn: LossFn, batch: Batch) -> dict[str, Tensor]:
+        names = (name,) if isinstance(name, str) else name
+        optimizers = [self.optimizers[each] for each in names]
+        parameters = [p for each in names for p in self.groups[each] if p.requires_grad]
+        handed_back = self._backward(names[0], loss_fn, batch, parameters)
         if self.scaler is not None:
-            self.scaler.unscale_(optimizer)
+            for optimizer in optimizers:
+                self.scaler.unscale_(optimizer)
         distributed.average_gradients(parameters)
         if self.experiment.train.clip_norm:
             norm = nn.utils.clip_grad_norm_(parameters, self.experiment.train.clip_norm)
-            self.window.add(f"{name}/grad_norm", norm.detach(), self.step)
-        set_rate(optimizer, self.rate_factor(name))
+            self.window.add(f"{names[0]}/grad_norm", norm.detach(), self.step)
+        for each, optimizer in zip(names, optimizers, strict=True):
+            set_rate(optimizer, self.rate_factor(each))
+            if self.scaler is not None:
+                self.scaler.step(optimizer)
+            else:
+                optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         if self.scaler is not None:
-            self.scaler.step(optimizer)
             self.scaler.update()
-        else:
-            optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
         return handed_back
 
     def rate_factor(self, name: str) -> float:

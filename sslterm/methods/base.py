@@ -29,8 +29,21 @@ from sslterm.run.panels import Panel
 LossFn = Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
 """batch -> (scalar loss, aux). A 0-d entry of aux is logged; one of B rows is handed back by `update`."""
 
-Stream = Iterator[Batch]
-"""Yields this rank's rows of the next batch."""
+
+class Stream(Protocol):
+    """Yields this rank's rows of the next batch, epoch after epoch."""
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+    def __next__(self) -> Batch: ...
+
+    def through(self, order: Tensor) -> Batch:
+        """The next batch, with image `order[i]` wherever image i stands in the epoch's permutation.
+
+        Args:
+            order: [N] int64, N the images of the training set, equal on all ranks; keep it in a buffer.
+        """
+
 
 Sweep = Callable[[Callable[[Tensor], Tensor]], Tensor]
 """sweep(fn): fn over the images of the whole training set, [N, ...], in index order, equal on all ranks."""
@@ -51,8 +64,12 @@ class Update(Protocol):
     def progress(self) -> float:
         """Share of the training that is done, in [0, 1]."""
 
-    def __call__(self, name: str, loss_fn: LossFn, batch: Batch) -> dict[str, Tensor]:
-        """Minimise `loss_fn` over the parameter group `name` by one step; returns the batched entries of aux."""
+    def __call__(self, name: str | tuple[str, ...], loss_fn: LossFn, batch: Batch) -> dict[str, Tensor]:
+        """Minimise `loss_fn` over the parameter group `name` by one step; returns the batched entries of aux.
+
+        Several groups step together, each by its own optimizer and schedule, on one gradient of the loss; what
+        is logged bears the name of the first.
+        """
 
     def forget(self, module: nn.Module) -> None:
         """Drop the optimizer state of a module whose weights were drawn anew."""
@@ -66,6 +83,8 @@ class Inputs:
     height: int
     width: int
     train_images: int
+    batch: int = 0
+    """Images in an update, over all ranks; 0 where nothing is trained."""
     classes: int = 0
     """0 where there are no labels."""
     frames: int = 0
@@ -136,6 +155,24 @@ class Encodes(Protocol):
 
     def layers(self, images: Tensor) -> dict[str, Tensor]:
         """Named intermediate features, each [B, ...], in order of depth; includes what `encode` gives."""
+
+
+@runtime_checkable
+class EmbedsViews(Protocol):
+    """What has a space in which views of an image are compared; diagnostics look at it, users need not."""
+
+    def embed_views(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, C, H, W] -> embeddings of two random views of each image, [B, D] each."""
+
+
+@runtime_checkable
+class Clusters(Protocol):
+    """What assigns every image to one of its own clusters."""
+
+    clusters: int
+
+    def assign(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B] int64, the cluster of each."""
 
 
 @runtime_checkable

@@ -7,6 +7,8 @@ would.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -97,4 +99,57 @@ def convert_batch_norms(module: nn.Module) -> nn.Module:
         return norm.to(module.running_mean.device).train(module.training)
     for name, child in module.named_children():
         setattr(module, name, convert_batch_norms(child))
+    return module
+
+
+class SplitBatchNorm(BatchNorm):
+    """Batch normalization with statistics of their own for each of `portions` equal portions of the whole batch.
+
+    What each GPU of several does without exchange (MoCo, arXiv:1911.05722, §3.3), on any number of ranks. In
+    evaluation mode it is ordinary. Portions are consecutive rows; they must not cross ranks.
+
+    Args:
+        portions: of the batch of all ranks; a multiple of the ranks.
+
+    Raises (in training):
+        ValueError: the rows at hand cannot be divided so.
+    """
+
+    def __init__(self, features: int, portions: int, **options: Any) -> None:
+        super().__init__(features, **options)
+        self.portions = portions
+
+    def forward(self, x: Tensor, *, remember: bool = True) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        here, left = divmod(self.portions, world_size())
+        if left or here == 0 or len(x) % here:
+            raise ValueError(
+                f"{len(x)} rows on each of {world_size()} ranks cannot be cut into {self.portions} portions"
+            )
+        values = x.float().view(here, len(x) // here, self.features, -1)  # [G, B / G, C, space]
+        var, mean = torch.var_mean(values, dim=(1, 3), correction=0, keepdim=True)  # [G, 1, C, 1]
+        if remember:
+            count = values[0].numel() / self.features
+            with torch.no_grad():
+                moments = gather(torch.stack((mean.flatten(2), var.flatten(2)), 1).flatten(2)).mean(0)
+                self.running_mean.lerp_(moments[0], self.momentum)
+                self.running_var.lerp_(moments[1] * (count / (count - 1)), self.momentum)
+        normalized = (values - mean) * (var + self.eps).rsqrt()
+        if self.weight is not None and self.bias is not None:
+            normalized = normalized * self.weight.view(-1, 1) + self.bias.view(-1, 1)
+        return normalized.view(x.shape).to(x.dtype)
+
+
+def split_batch_norms(module: nn.Module, portions: int) -> nn.Module:
+    """Replace every `BatchNorm` inside `module` by a `SplitBatchNorm` with the same weights and statistics."""
+    for name, child in module.named_children():
+        if type(child) is BatchNorm:
+            norm = SplitBatchNorm(
+                child.features, portions, eps=child.eps, momentum=child.momentum, affine=child.weight is not None
+            )
+            norm.load_state_dict(child.state_dict())
+            setattr(module, name, norm.train(child.training))
+        else:
+            split_batch_norms(child, portions)
     return module

@@ -42,6 +42,7 @@ SHORTEST_SECONDS = 0.5
 """A round goes over the images again until it has taken this long."""
 
 RECIPE = ViewConfig(
+    size=0,
     crop=(0.08, 1.0),
     crop_ratio=(3 / 4, 4 / 3),
     flip=0.5,

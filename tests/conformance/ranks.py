@@ -8,6 +8,7 @@ Writes, for every method, the gradient of each first update and the state after 
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +20,8 @@ from sslterm.data.source import load_source
 from sslterm.data.store import Store
 from sslterm.data.stream import BatchStream
 from sslterm.engine.build import build_method, inputs_of
+from sslterm.engine.distributed import copy_from_first
+from sslterm.engine.sweep import sweep_over
 from sslterm.engine.update import Clock, Updater
 from sslterm.rows import rank, world_size
 from tests.conformance.shrink import METHODS, shrink
@@ -52,6 +55,8 @@ def train_a_little(experiment: Experiment) -> dict[str, dict[str, Tensor]]:
         store, batch=experiment.train.batch, seed=experiment.run.seed, rank=rank(), world=world_size()
     )
     torch.manual_seed(experiment.run.seed)
+    method.begin_epoch(partial(sweep_over, store, size=experiment.train.batch), updater)
+    copy_from_first(method)
     for _ in range(STEPS):
         method.step(stream, updater)
         clock.step += 1

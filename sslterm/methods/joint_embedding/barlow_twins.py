@@ -33,18 +33,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sslterm.augment import View
-from sslterm.config.schema import Count, Fraction, NonNegative, Positive
+from sslterm.config.schema import Count, NonNegative
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
-from sslterm.methods.base import Inputs, Method
-from sslterm.nn.backbone import Backbone, BackboneName
+from sslterm.methods.base import Inputs
+from sslterm.methods.joint_embedding.embedder import EncoderConfig, JointEmbedding, views_panel
 from sslterm.nn.heads import Projector
 from sslterm.nn.precision import in_float32
 from sslterm.rows import gather
@@ -52,8 +51,6 @@ from sslterm.run.panels import Panel
 
 SHOWN_DIMENSIONS = 256
 """Most dimensions in the cross-correlation panel."""
-SHOWN_PAIRS = 24
-"""Pairs in the views panel."""
 
 
 @in_float32
@@ -111,69 +108,33 @@ def barlow_twins_loss(
     return loss, {"on_diagonal": on_diagonal, "off_diagonal": off_diagonal}
 
 
-class BarlowTwins(Method):
+class BarlowTwins(JointEmbedding):
     @dataclass(frozen=True, kw_only=True)
-    class Config:
-        backbone: BackboneName
-        widths: tuple[Count, ...]
-        """Channels of the stages of "conv"; [] for a ResNet."""
-        pixel_mean: tuple[Fraction, ...]
-        """One number, or one a channel; images are in [0, 1]."""
-        pixel_std: tuple[Positive, ...]
+    class Config(EncoderConfig):
         projector: tuple[Count, ...]
         """Widths of its layers, the embedding last."""
         off_diagonal_weight: NonNegative
         """lambda."""
 
-    couples_batch: ClassVar[bool] = True
-
     def __init__(self, config: Config, inputs: Inputs) -> None:
-        super().__init__()
-        if len(inputs.views) != 2:
-            raise UsageError(
-                f"barlow-twins compares two views, and the preset has {len(inputs.views)}",
-                "give it [augment.a] and [augment.b]",
-            )
+        super().__init__(config, inputs)
         if not config.projector:
             raise UsageError(
                 "method.projector has no layers", "give widths, the embedding's last: [256, 128]"
             )
         self.config = config
-        self.view_a, self.view_b = (View(view) for view in inputs.views.values())
-        try:
-            self.encoder = Backbone(
-                config.backbone,
-                widths=config.widths,
-                channels=inputs.channels,
-                pixel_mean=config.pixel_mean,
-                pixel_std=config.pixel_std,
-            )
-        except ValueError as error:
-            raise UsageError(f"method.{error}") from error
         self.projector = Projector(self.encoder.features, config.projector)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        z_a = self.embed(self.view_a(batch.images))  # [B, D]
-        z_b = self.embed(self.view_b(batch.images))
+        z_a, z_b = self.embed_views(batch.images)  # [B, D] each
         return barlow_twins_loss(gather(z_a), gather(z_b), self.config.off_diagonal_weight)
 
     def embed(self, views: Tensor) -> Tensor:
-        """[B, C, H, W] -> z [B, D]."""
         z: Tensor = self.projector(self.encoder(views))
         return z
 
-    # -- what can be asked of a trained network
-
-    def encode(self, images: Tensor) -> Tensor:
-        """The representation, before the projector (§3.1)."""
-        features: Tensor = self.encoder(images)
-        return features
-
-    def layers(self, images: Tensor) -> dict[str, Tensor]:
-        return self.encoder.layers(images)
-
     def panels(self, batch: Batch) -> Iterator[Panel]:
-        a, b = self.view_a(batch.images), self.view_b(batch.images)
+        a, b = self.random_views(batch.images)
         correlation = cross_correlation(self.embed(a), self.embed(b))
         shown = correlation[:SHOWN_DIMENSIONS, :SHOWN_DIMENSIONS]
         dimensions = self.config.projector[-1]
@@ -195,16 +156,7 @@ class BarlowTwins(Method):
             x_label="dimension of view b",
             y_label="dimension of view a",
         )
-        pairs = torch.stack((a, b), dim=1)[:SHOWN_PAIRS].flatten(0, 1)
-        yield Panel(
-            name="views",
-            kind="images",
-            array=pairs.float().cpu().numpy(),
-            caption=f"pairs of views of {len(pairs) // 2} held-out images, side by side",
-            columns=8,
-            low=0.0,
-            high=1.0,
-        )
+        yield views_panel(a, b)
 
 
 @in_float32

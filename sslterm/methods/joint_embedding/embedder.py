@@ -1,0 +1,141 @@
+"""What all joint-embedding methods are made of: random views, an encoder, and embeddings that a loss compares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sslterm.augment import View
+from sslterm.config.schema import Count, Fraction, Natural, Positive
+from sslterm.data.batch import Batch
+from sslterm.errors import UsageError
+from sslterm.methods.base import Inputs, Method
+from sslterm.nn.backbone import Backbone, BackboneName
+from sslterm.run.panels import Panel
+
+SHOWN_PAIRS = 24
+"""Pairs in the views panel."""
+SHOWN_SIMILARITIES = 48
+"""Images along each side of the similarity panel."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """The fields of `[method]` that say what the encoder is."""
+
+    backbone: BackboneName
+    widths: tuple[Count, ...]
+    """Channels of the stages of "conv"; [] for other networks."""
+    patch: Natural
+    """Side of a patch of a ViT in pixels; 0 for other networks."""
+    pixel_mean: tuple[Fraction, ...]
+    """One number, or one a channel; images are in [0, 1]."""
+    pixel_std: tuple[Positive, ...]
+
+
+class JointEmbedding(Method):
+    """Views -> encoder -> `embed`. Subclasses define `Config(EncoderConfig)`, `embed` and `loss`."""
+
+    couples_batch: ClassVar[bool] = True
+    views_needed: ClassVar[tuple[str, ...]] = ("a", "b")
+    """The `[augment.*]` that the preset must have."""
+
+    def __init__(self, config: EncoderConfig, inputs: Inputs) -> None:
+        super().__init__()
+        if tuple(sorted(inputs.views)) != self.views_needed:
+            needed, given = (
+                " and ".join(f"[augment.{name}]" for name in names) or "none"
+                for names in (self.views_needed, sorted(inputs.views))
+            )
+            raise UsageError(f"this method takes its views from {needed}, and the preset has {given}")
+        self.views = {name: View(view) for name, view in inputs.views.items()}
+        self.encoder = build_encoder(config, inputs)
+
+    def embed(self, views: Tensor) -> Tensor:
+        """Views [B, C, H, W] -> what the loss compares, [B, D] float32."""
+        raise NotImplementedError
+
+    def random_views(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Two views of each image, [B, C, H, W] each: a and b, or twice a where there is no b."""
+        return self.views["a"](images), self.views.get("b", self.views["a"])(images)
+
+    # -- what can be asked of a trained network
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The representation, before any head."""
+        features: Tensor = self.encoder(images)
+        return features
+
+    def layers(self, images: Tensor) -> dict[str, Tensor]:
+        return self.encoder.layers(images)
+
+    def embed_views(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings of two random views of each image, [B, D] each: what diagnostics look at."""
+        a, b = self.random_views(images)
+        return self.embed(a), self.embed(b)
+
+    def panels(self, batch: Batch) -> Iterator[Panel]:
+        a, b = self.random_views(batch.images)
+        yield similarity_panel(self.embed(a), self.embed(b))
+        yield views_panel(a, b)
+
+
+def build_encoder(config: EncoderConfig, inputs: Inputs) -> Backbone:
+    """The network that `[method]` describes.
+
+    Raises:
+        UsageError: its fields do not go together.
+    """
+    try:
+        return Backbone(
+            config.backbone,
+            widths=config.widths,
+            patch=config.patch,
+            channels=inputs.channels,
+            pixel_mean=config.pixel_mean,
+            pixel_std=config.pixel_std,
+        )
+    except ValueError as error:
+        raise UsageError(f"method.{error}") from error
+
+
+def views_panel(a: Tensor, b: Tensor) -> Panel:
+    """Pairs of views [B, C, H, W], side by side."""
+    pairs = torch.stack((a, b), dim=1)[:SHOWN_PAIRS].flatten(0, 1)
+    return Panel(
+        name="views",
+        kind="images",
+        array=pairs.float().cpu().numpy(),
+        caption=f"pairs of views of {len(pairs) // 2} held-out images, side by side",
+        columns=8,
+        low=0.0,
+        high=1.0,
+    )
+
+
+def similarity_panel(z_a: Tensor, z_b: Tensor) -> Panel:
+    """Cosines between the embeddings [B, D] of two views of the same images; pairs are on the diagonal."""
+    cosines = F.normalize(z_a, dim=1) @ F.normalize(z_b, dim=1).T
+    n = len(cosines)
+    same = cosines.diagonal().mean()
+    others = (cosines.sum() - cosines.diagonal().sum()) / max(n * (n - 1), 1)
+    first = (cosines > cosines.diagonal()[:, None]).sum(1).eq(0).float().mean()
+    return Panel(
+        name="similarity",
+        kind="matrix",
+        array=cosines[:SHOWN_SIMILARITIES, :SHOWN_SIMILARITIES].cpu().numpy(),
+        caption=(
+            f"cosine between views of {n} held-out images: {float(same):.2f} within a pair, "
+            f"{float(others):.2f} across; the own pair is nearest for {100 * float(first):.0f} %"
+        ),
+        low=-1.0,
+        high=1.0,
+        center=0.0,
+        x_label="image, view b",
+        y_label="image, view a",
+    )
