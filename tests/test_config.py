@@ -65,6 +65,7 @@ name = "constant"
 warmup_images = 0
 
 [augment.one]
+size = 0
 crop = [0.2, 1.0]
 crop_ratio = [0.75, 1.333]
 flip = 0.5

@@ -56,7 +56,9 @@ def test_they_return_float32_whatever_the_arithmetic_inside(name: BackboneName) 
 def test_pixels_are_standardised_by_channel() -> None:
     images = torch.rand(2, 3, 8, 8)
     mean, std = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 0.25, 0.125])
-    net = Backbone("conv", widths=(4,), patch=0, channels=3, pixel_mean=mean.tolist(), pixel_std=std.tolist()).eval()
+    net = Backbone(
+        "conv", widths=(4,), patch=0, channels=3, pixel_mean=mean.tolist(), pixel_std=std.tolist()
+    ).eval()
     expected = net.net((images - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1))
     torch.testing.assert_close(net(images), expected)
 

@@ -216,6 +216,8 @@ def _check(loaded: ctypes.CDLL) -> None:
             images = torch.rand(32, channels, 19, 19)
             for config in (_EVERYTHING, replace(_EVERYTHING, size=12)):
                 table = sample(config, len(images), 19, 19, device=cpu)
-                apart = float((_call(loaded, config, images, table) - eager.apply(config, images, table)).abs().max())
+                apart = float(
+                    (_call(loaded, config, images, table) - eager.apply(config, images, table)).abs().max()
+                )
                 if not (math.isfinite(apart) and apart <= TOLERANCE):
                     raise Unavailable(f"the compiled views are {apart:.1g} away from the eager ones")

@@ -7,13 +7,12 @@ a run that was killed and resumed does what it would have done, to the bit on a 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from sslterm.config.schema import Experiment
 from sslterm.data.source import Source

@@ -57,7 +57,7 @@ def _seconds_per_step(
         for half in (False, True):
             start = time.perf_counter()
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
-                probe.step(_repeat(batch), _Probe(probe, half=half))
+                probe.step(_Repeated(batch), _Probe(probe, half=half))
             if turn:  # the first round warms up
                 best[half] = min(best[half], time.perf_counter() - start)
         if turn and time.perf_counter() > deadline:
@@ -65,9 +65,17 @@ def _seconds_per_step(
     return best[0], best[1]
 
 
-def _repeat(batch: Batch) -> Iterator[Batch]:
-    while True:
-        yield batch
+class _Repeated(Iterator[Batch]):
+    """A `Stream` of one batch, over and over."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    def __next__(self) -> Batch:
+        return self.batch
+
+    def through(self, order: Tensor) -> Batch:
+        return self.batch
 
 
 class _Probe:
@@ -79,10 +87,11 @@ class _Probe:
         self.groups = method.parameter_groups()
         self.half = half
 
-    def __call__(self, name: str, loss_fn: LossFn, batch: Batch) -> dict[str, Tensor]:
+    def __call__(self, name: str | tuple[str, ...], loss_fn: LossFn, batch: Batch) -> dict[str, Tensor]:
+        names = (name,) if isinstance(name, str) else name
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.half):
             loss, aux = loss_fn(batch)
-        parameters = [parameter for parameter in self.groups[name] if parameter.requires_grad]
+        parameters = [p for each in names for p in self.groups[each] if p.requires_grad]
         loss.backward(inputs=parameters)
         for parameter in parameters:
             parameter.grad = None

@@ -50,7 +50,9 @@ class Backbone(nn.Module):
         if (name == "conv") != bool(widths):
             raise ValueError("widths are for conv, which needs them, and [] for others, which have their own")
         if (name in get_args(Size)) != bool(patch):
-            raise ValueError("patch is for a ViT, which needs it (4 for images of 32 pixels), and 0 for others")
+            raise ValueError(
+                "patch is for a ViT, which needs it (4 for images of 32 pixels), and 0 for others"
+            )
         for what, numbers in (("pixel_mean", pixel_mean), ("pixel_std", pixel_std)):
             if len(numbers) not in (1, channels):
                 raise ValueError(f"{what} needs 1 number, or {channels} for images of {channels} channels")

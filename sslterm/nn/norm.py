@@ -146,7 +146,11 @@ def split_batch_norms(module: nn.Module, portions: int) -> nn.Module:
     for name, child in module.named_children():
         if type(child) is BatchNorm:
             norm = SplitBatchNorm(
-                child.features, portions, eps=child.eps, momentum=child.momentum, affine=child.weight is not None
+                child.features,
+                portions,
+                eps=child.eps,
+                momentum=child.momentum,
+                affine=child.weight is not None,
             )
             norm.load_state_dict(child.state_dict())
             setattr(module, name, norm.train(child.training))

@@ -48,7 +48,8 @@ class Block(nn.Module):
     def attention(self, x: Tensor) -> Tensor:
         """The weights with which each token looks at each, [B, H, T, T]."""
         q, k, _ = self._heads(x)
-        return (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(-1)
+        weights: Tensor = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(-1)
+        return weights
 
     def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         b, t, d = x.shape
@@ -110,12 +111,15 @@ class ViT(nn.Module):
             x = block(x)
         weights: Tensor = last.attention(x)[:, :, 0, 1:]  # type: ignore[operator]
         grid = (images.shape[2] // self.patch, images.shape[3] // self.patch)
-        return weights.unflatten(2, grid).float()
+        looks: Tensor = weights.unflatten(2, grid).float()
+        return looks
 
     def _tokens(self, images: Tensor) -> Tensor:
         height, width = images.shape[2:]
         if height % self.patch or width % self.patch:
-            raise ValueError(f"images of {height} x {width} pixels do not divide into patches of {self.patch}")
+            raise ValueError(
+                f"images of {height} x {width} pixels do not divide into patches of {self.patch}"
+            )
         grid = self.embed(images)  # [B, D, h, w]
         x = grid.flatten(2).transpose(1, 2) + positions(*grid.shape[2:], self.features).to(grid.device)
         return torch.cat((self.token.expand(len(x), -1, -1).to(x.dtype), x.to(x.dtype)), dim=1)
@@ -127,4 +131,5 @@ def positions(height: int, width: int, features: int) -> Tensor:
     rates = 10_000.0 ** (-torch.arange(features // 4, dtype=torch.float64) / (features // 4))
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     angles = [place.flatten()[:, None] * rates for place in (columns, rows)]
-    return torch.cat([function(angle) for angle in angles for function in (torch.sin, torch.cos)], 1).float()
+    waves: list[Tensor] = [wave for angle in angles for wave in (angle.sin(), angle.cos())]
+    return torch.cat(waves, 1).float()

@@ -194,7 +194,9 @@ def test_each_view_is_its_own_and_passes_the_network_by_itself() -> None:
 
 @pytest.mark.parametrize("names", ["a", "abc"])
 def test_other_than_two_views_are_a_usage_error(names: str) -> None:
-    with pytest.raises(UsageError, match=r"takes its views from \[augment.a\] and \[augment.b\], and the preset has"):
+    with pytest.raises(
+        UsageError, match=r"takes its views from \[augment.a\] and \[augment.b\], and the preset has"
+    ):
         build(**{name: view() for name in names})
 
 
