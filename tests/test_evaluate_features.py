@@ -113,7 +113,7 @@ def test_metrics_and_panels_leave_no_trace_even_between_two_of_them() -> None:
     assert_untouched(before, method)
     assert names == [
         "test/rankme", "test/relative_std", "test/knn", "test/neg_elbo_nats", "test/mse",
-        "samples", "reconstructions", "latent-plane", "embedding-map", "spectrum",
+        "samples", "reconstructions", "latent-plane", "embedding-map", "spectrum", "neighbours",
     ]  # fmt: skip
 
 
@@ -286,7 +286,7 @@ def test_a_diverged_encoder_is_drawn_rather_than_fatal() -> None:
     with torch.no_grad():
         method.net[1].weight.fill_(math.nan)  # type: ignore[union-attr]
     assert math.isnan(dict(online_metrics(method, store, store, seed=0))["test/rankme"])
-    assert len(list(capability_panels(method, store.batch(torch.arange(40)), seed=0))) == 4
+    assert len(list(capability_panels(method, store.batch(torch.arange(40)), seed=0))) == 5
 
 
 def test_a_map_without_labels_has_no_colours() -> None:

@@ -26,12 +26,13 @@ from sslterm.engine.precision import choose_precision
 from sslterm.engine.scribe import Scribe
 from sslterm.engine.sweep import sweep_over
 from sslterm.engine.update import Clock, NotFiniteError, Updater
+from sslterm.evaluate.embedding import Watchdog
 from sslterm.evaluate.online import online_metrics, raw_pixel_metrics
 from sslterm.evaluate.panels import capability_panels
 from sslterm.methods.base import Method
 from sslterm.rows import rank, world_size
 
-PANEL_IMAGES = 64
+PANEL_IMAGES = 256
 """Held-out images that panels are made of."""
 
 
@@ -65,6 +66,7 @@ class Trainer:
             world=world_size(),
         )
         self.updater: Updater
+        self.watchdog = Watchdog()
         self.epoch_begun = -1
         self.saved_images = -1
         """Where the newest checkpoint of this process stands."""
@@ -195,6 +197,8 @@ class Trainer:
                 values |= raw_pixel_metrics(self.train_store, self.test_store, seed=seed)
         self.scribe.metrics(values, seconds=self.elapsed_seconds)
         self.scribe.event("evaluation", step=self.clock.step, **values)
+        if self.clock.step and (warning := self.watchdog.look(values)):
+            self.scribe.event("warning", step=self.clock.step, text=warning)
 
     def draw_panels(self) -> None:
         """Draw what is worth watching, from the same held-out images every time."""

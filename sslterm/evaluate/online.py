@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor, nn
 
 from sslterm.data.store import Store
+from sslterm.evaluate.embedding import embedding_numbers, used_clusters
 from sslterm.evaluate.features import (
     batches,
     choose,
@@ -20,12 +22,14 @@ from sslterm.evaluate.features import (
 )
 from sslterm.evaluate.knn import knn_accuracy
 from sslterm.evaluate.likelihood import NAMES, log_probs
-from sslterm.methods.base import Encodes, Likelihood, Method, Reconstructs
+from sslterm.methods.base import Clusters, EmbedsViews, Encodes, Likelihood, Method, Reconstructs
 
 GALLERY = 10_000
 """Most training images that vote in the online kNN."""
 QUERIES = 2_000
 """Most held-out images of an online number."""
+PAIRS = 1_000
+"""Most held-out images whose views are compared."""
 USES_LABELS = frozenset({"test/knn"})
 """The metrics that look at labels; no method does, where the catalog does not say so."""
 
@@ -35,6 +39,9 @@ def online_metrics(method: Method, train: Store, test: Store, *, seed: int) -> I
 
     - Encodes: `test/rankme` (effective rank), `test/relative_std` (of the normalised embedding, over
       1/sqrt(D)), and, where both splits have labels, `test/knn` (accuracy; uses labels)
+    - EmbedsViews: `test/alignment`, `test/uniformity`, `test/embedding_std` (over 1/sqrt(D)),
+      `test/embedding_scale` (standard deviation as it is) and `test/embedding_rank_share` of what the loss
+      compares; Clusters: `test/used_clusters` (a share)
     - Likelihood: `test/nll_nats` (exact), `test/neg_elbo_nats` (bound) or `test/nll_estimate_nats`
     - Reconstructs: `test/mse`
 
@@ -46,6 +53,11 @@ def online_metrics(method: Method, train: Store, test: Store, *, seed: int) -> I
         with own_randomness(device_of(method), seed):
             numbers = _encoder_metrics(method, train, test, index, seed)
         yield from numbers.items()
+    if isinstance(method, EmbedsViews):
+        with own_randomness(device_of(method), seed):
+            yield from embedding_numbers(*embed_pairs(method, test, index[:PAIRS])).items()
+    if isinstance(method, Clusters):
+        yield "test/used_clusters", _used_clusters(method, test, index)
     if isinstance(method, Likelihood):
         nats = -log_probs(method, test, index, seed=seed)
         yield f"test/{NAMES[method.likelihood_kind]}", float(nats.mean())
@@ -71,6 +83,22 @@ def raw_pixel_metrics(train: Store, test: Store, *, seed: int) -> Iterator[tuple
     queries, voters = pixels(test, choose(len(test), QUERIES, seed=seed)), _voters(train, seed)
     if len(voters) and bool((queries.labels >= 0).any()):
         yield "test/knn_pixels", knn_accuracy(pixels(train, voters), queries)
+
+
+def embed_pairs(method: EmbedsViews, store: Store, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings of two random views of the images at `index`, [B, D] float32 each."""
+    assert isinstance(method, nn.Module)
+    with evaluating(method):
+        pairs = [method.embed_views(batch.images) for batch in batches(store, index)]
+    z_a, z_b = (torch.cat(side).float() for side in zip(*pairs, strict=True))
+    return z_a, z_b
+
+
+def _used_clusters(method: Clusters, store: Store, index: Tensor) -> float:
+    assert isinstance(method, nn.Module)
+    with evaluating(method):
+        assigned = torch.cat([method.assign(batch.images) for batch in batches(store, index)])
+    return used_clusters(assigned, method.clusters)
 
 
 def _voters(train: Store, seed: int) -> Tensor:

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sslterm.data.batch import Batch
@@ -25,6 +26,8 @@ from sslterm.run.panels import Panel
 
 SAMPLES = 64
 PAIRS = 32
+QUERIES = 8
+NEIGHBOURS = 7
 
 
 def capability_panels(method: Method, batch: Batch, *, seed: int) -> Iterator[Panel]:
@@ -45,6 +48,7 @@ def capability_panels(method: Method, batch: Batch, *, seed: int) -> Iterator[Pa
     if isinstance(method, Encodes):
         drawings.append(partial(embedding_map, method, batch))
         drawings.append(partial(spectrum, method, batch.images))
+        drawings.append(partial(neighbours_panel, method, batch.images))
     for draw in drawings:
         with evaluating(method), own_randomness(device_of(method), seed):
             panel = draw()
@@ -150,6 +154,20 @@ def spectrum(method: Encodes, images: Tensor) -> Panel:
         x_label="singular value",
         y_label="log10",
     )
+
+
+def neighbours_panel(method: Encodes, images: Tensor) -> Panel:
+    """Rows of an image and those nearest to it by the cosine of their features, out of the images at hand."""
+    features = F.normalize(_embedding(method, images), dim=1)
+    queries, found = min(QUERIES, len(images)), min(NEIGHBOURS, len(images) - 1)
+    cosines = (features[:queries] @ features.T).fill_diagonal_(-2.0)  # an image is not its own neighbour
+    nearest = cosines.topk(found, dim=1).indices  # [Q, K]
+    own = torch.arange(queries, device=nearest.device)[:, None]
+    rows = images[torch.cat((own, nearest), dim=1).flatten()]
+    caption = (
+        f"each row: a held-out image, then the {found} nearest of {len(images)} by cosine, nearest first"
+    )
+    return images_panel("neighbours", rows, caption, columns=found + 1)
 
 
 def _embedding(method: Encodes, images: Tensor) -> Tensor:

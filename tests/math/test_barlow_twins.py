@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 
 from sslterm.config.schema import ViewConfig
-from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs
 from sslterm.methods.joint_embedding.barlow_twins import (
@@ -26,6 +24,7 @@ from sslterm.methods.joint_embedding.barlow_twins import (
     standardize,
 )
 from sslterm.rows import gather, shard
+from tests.math.views import ENCODER, batch_of, view
 
 LAMBDA = 0.0051
 
@@ -153,31 +152,15 @@ def test_two_ranks_have_the_gradient_of_one(tmp_path: Path) -> None:
             torch.testing.assert_close(results[number], (loss.detach(), gradient))
 
 
-def view(**changes: object) -> ViewConfig:
-    """A crop and a flip, besides `changes`."""
-    off: dict[str, object] = {field.name: 0.0 for field in fields(ViewConfig)}
-    off.update(size=0, crop=(0.3, 1.0), crop_ratio=(0.75, 1.33), blur_sigma=(0.1, 2.0), flip=0.5)
-    return ViewConfig(**{**off, **changes})  # type: ignore[arg-type]
-
-
 def build(dimensions: int = 8, **views: ViewConfig) -> BarlowTwins:
     config = BarlowTwins.Config(
-        backbone="conv",
-        widths=(4, 8),
-        patch=0,
-        pixel_mean=(0.5,),
-        pixel_std=(0.25,),
+        **ENCODER,
         projector=(16, dimensions),
         off_diagonal_weight=LAMBDA,
     )
     torch.manual_seed(0)
-    inputs = Inputs(channels=3, height=16, width=16, train_images=64, views=views)
-    return BarlowTwins(config, inputs)
-
-
-def batch_of(n: int) -> Batch:
-    images = torch.rand(n, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    return Batch(images, torch.arange(n), torch.full((n,), -1))
+    shape = Inputs(channels=3, height=16, width=16, train_images=64, views=views)
+    return BarlowTwins(config, shape)
 
 
 def test_each_view_is_its_own_and_passes_the_network_by_itself() -> None:
