@@ -1,7 +1,8 @@
-"""Label-free numbers of the space in which a joint-embedding method compares views, and what collapse looks like there.
+"""Label-free numbers of the space in which views are compared, and what collapse looks like there.
 
-Wang & Isola 2020, arXiv:2005.10242 (alignment, uniformity); Chen & He 2021, arXiv:2011.10566, §4.1 (standard deviation);
-Garrido et al. 2023, arXiv:2210.02885 (effective rank); Jing et al. 2022, arXiv:2110.09348 (dimensional collapse).
+Wang & Isola 2020, arXiv:2005.10242 (alignment, uniformity); Chen & He 2021, arXiv:2011.10566, §4.1 (standard
+deviation); Garrido et al. 2023, arXiv:2210.02885 (effective rank); Jing et al. 2022, arXiv:2110.09348 (dimensional
+collapse).
 """
 
 from __future__ import annotations
