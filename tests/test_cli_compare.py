@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 
 from sslterm.errors import UsageError
 from sslterm.render.side_by_side import Shot
+from sslterm.run.events import append_event
 from sslterm.run.layout import RunDirectory
 from sslterm.run.metrics import MetricsWriter
 from sslterm.run.panels import save_panel
@@ -327,3 +329,32 @@ def test_on_a_terminal_the_overlay_stands_above_and_the_panels_below(
 
 def test_a_shot_says_why_there_is_no_panel() -> None:
     assert Shot(place=0, name="a").trouble == "no such panel"
+
+
+def put_probe(run: RunDirectory, data: str, images: int, **accuracies: float) -> None:
+    """A probe of a checkpoint, with a layer's result beside the encoder's."""
+    rows = [{"protocol": name, "layer": "encode", "accuracy": value} for name, value in accuracies.items()]
+    layer = {"protocol": "knn", "layer": "stage1", "accuracy": 0.99}
+    append_event(run.results, "probe", data=data, images=images, results=[layer, *rows])
+
+
+def test_probes_stand_in_the_table_by_their_data(root: Path, cli: Cli) -> None:
+    runs = [RunDirectory(root / f"vae-digits-{number}") for number in (1, 2)]
+    put_probe(runs[0], "digits", 3000, knn=0.1, linear=0.2)
+    put_probe(runs[0], "digits", 9000, knn=0.625, linear=0.75)  # the newest counts
+    put_probe(runs[1], "digits", 9000, knn=0.5)
+    put_probe(runs[1], "cifar10", 9000, knn=0.25)
+    with runs[1].results.open("ab") as file:
+        file.write(b'{"time": 1, "kind": "probe", "data": "torn')
+    answer = cli("compare", "vae-digits-1", "vae-digits-2", "--json")
+    by_name = {run["name"]: run["metrics"] for run in json.loads(answer.out)["runs"]}
+    assert by_name["vae-digits-1"]["probe/knn[digits]"] == {"last": 0.625, "best": 0.625, "best_images": 9000}
+    assert by_name["vae-digits-1"]["probe/linear[digits]"]["last"] == 0.75
+    assert by_name["vae-digits-2"]["probe/knn[cifar10]"]["last"] == 0.25
+    assert "probe/linear[digits]" not in by_name["vae-digits-2"]
+    table = cli("compare", "vae-digits-1", "vae-digits-2", "--sort", "probe/knn[digits]").out.splitlines()
+    assert "kNN on digits" in table[1]
+    assert "linear on digits" in table[1]
+    assert "vae-digits-1" in table[2]
+    assert "◆ 0.6250" in table[2]
+    assert "0.99" not in "".join(table)

@@ -53,7 +53,8 @@ DIRECTIONS = {
     # what training logs: losses and the terms they are made of
     "main/loss": "lower", "main/mse": "lower", "main/neg_elbo_nats": "lower",
     "main/reconstruction_nats": "", "main/on_diagonal": "", "main/off_diagonal": "",
-    "main/kl_nats": "",
+    "main/kl_nats": "", "main/invariance": "", "main/variance": "", "main/covariance": "", "main/cosine": "",
+    "main/recognised": "",
     # opponents: what one gains the other loses
     "discriminator/loss": "", "generator/loss": "", "critic/loss": "", "discriminator/real": "",
     "discriminator/fake": "",
@@ -61,6 +62,8 @@ DIRECTIONS = {
     "main/lr": "", "main/grad_norm": "", "speed/images_per_second": "higher",
     # what is measured on held-out images while it trains
     "test/knn": "higher", "test/knn_pixels": "", "test/rankme": "higher", "test/relative_std": "",
+    "test/used_clusters": "", "test/alignment": "", "test/uniformity": "", "test/embedding_std": "",
+    "test/embedding_scale": "", "test/embedding_rank_share": "", "probe/knn[cifar10]": "higher",
     "test/mse": "lower", "test/nll_nats": "lower", "test/neg_elbo_nats": "lower",
     "test/nll_estimate_nats": "lower",
     # what `evaluate` and `probe` measure

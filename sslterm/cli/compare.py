@@ -175,11 +175,14 @@ def _read(runs: Sequence[RunDirectory]) -> list[RunReader]:
 
 def _metrics(readers: Sequence[RunReader], wanted: Sequence[str]) -> list[str]:
     """The metrics asked for; without any those that the methods are judged by, the most common first."""
-    known = list(dict.fromkeys(name for reader in readers for name in reader.metrics.series))
+    afterwards = [name for reader in readers for name in reader.measured]
+    known = list(
+        dict.fromkeys([*(name for reader in readers for name in reader.metrics.series), *afterwards])
+    )
     if not wanted:
         headlines = headlines_of(readers)
         first = main_headline(headlines, readers)
-        return list(dict.fromkeys([first, *headlines])) if first else []
+        return list(dict.fromkeys([*([first, *headlines] if first else []), *afterwards]))
     found: dict[str, None] = {}
     for word in wanted:
         meant = [name for name in known if name == word] or [name for name in known if what_of(name) == word]

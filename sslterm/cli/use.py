@@ -110,7 +110,7 @@ def probe(
         bool,
         typer.Option(
             "--json",
-            help="{run, data, results: [{protocol, layer, dimensions, accuracy, baseline_pixels, "
+            help="{run, data, images, results: [{protocol, layer, dimensions, accuracy, baseline_pixels, "
             "baseline_pixels_centred, baseline_untrained, n_train, n_test, seed}]}; accuracies in [0, 1].",
         ),
     ] = False,

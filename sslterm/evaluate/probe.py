@@ -23,6 +23,7 @@ from sslterm.evaluate.features import (
 from sslterm.evaluate.knn import NEIGHBOURS, TEMPERATURE, centred, knn_accuracy
 from sslterm.evaluate.linear import fit_linear
 from sslterm.methods.base import Encodes, Method
+from sslterm.run.results import ENCODER
 
 LOWSHOT_IMAGES = 10
 """Labelled images of each class in the low-shot protocol."""
@@ -67,8 +68,6 @@ def lowshot(train: Features, test: Features, *, seed: int) -> Score:
 
 
 PROTOCOLS: Mapping[str, Callable[..., Score]] = {"knn": knn, "linear": linear, "lowshot": lowshot}
-ENCODER = "encode"
-"""Stands for what `encode` gives, where no layer is named."""
 
 
 def probe(

@@ -7,6 +7,7 @@ Metrics are named `<where>/<what>`: where is a loss's parameter group for traini
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Protocol
@@ -44,6 +45,8 @@ _TITLES: Final[Mapping[str, str]] = {
     "bits_per_dim": "negative log-likelihood",
     "kl": "KL",
 }
+_DATA: Final = re.compile(r"([^\[]*)(?:\[(.*)\])?$", re.DOTALL)
+"""A quantity, and the data it was measured on where that is said: "knn[cifar10]"."""
 _BASELINE: Final = "_pixels"
 """How metrics end that say what raw pixels reach."""
 FEWEST_TO_SMOOTH: Final = 30
@@ -91,7 +94,9 @@ def unit_of(metric: str) -> str:
 
 def title_of(metric: str) -> str:
     """A quantity as people say it, without its unit: "test/neg_elbo_nats" -> "-ELBO"."""
-    what = what_of(metric)
+    what, data = _DATA.match(what_of(metric)).groups()  # type: ignore[union-attr]
+    if data:
+        return f"{_TITLES.get(what, what).removesuffix(' (uses labels)').removesuffix(' accuracy')} on {data}"
     bare = _TITLES.get(what) or next(
         (what[: -len(suffix)] for suffix, _ in _UNITS if what.endswith(suffix)), what
     )

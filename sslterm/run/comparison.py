@@ -103,12 +103,15 @@ class Side:
 
 def side_of(reader: RunReader, place: int, metrics: Iterable[str]) -> Side:
     """A run as it stands now, with its results in `metrics`."""
-    status = reader.status
+    status, afterwards = reader.status, reader.measured
     results = {}
     for metric in metrics:
         series = reader.metrics.series.get(metric)
         if series is not None and len(series):
             results[metric] = find_result(series, better(metric))
+        elif metric in afterwards:
+            value, images = afterwards[metric]
+            results[metric] = Result(value, value if better(metric) else None, images)
         elif status is not None and metric in status.last:
             results[metric] = Result(status.last[metric])
     return Side(

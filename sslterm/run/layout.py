@@ -6,6 +6,7 @@ runs/<method>-<preset>-<n>/
   status.json     what the trainer is doing; its heartbeat
   metrics.jsonl   append-only, one line a point in time
   events.jsonl    append-only, what happened
+  results.jsonl   append-only, what was measured of checkpoints afterwards
   panels/<name>/<images>.npz and .png
   checkpoints/<images>/
   control/<id>.json   what readers ask of the trainer
@@ -68,6 +69,10 @@ class RunDirectory:
     @property
     def events(self) -> Path:
         return self.path / "events.jsonl"
+
+    @property
+    def results(self) -> Path:
+        return self.path / "results.jsonl"
 
     @property
     def panels(self) -> Path:

@@ -18,6 +18,7 @@ from sslterm.run.json_values import parse_object
 from sslterm.run.layout import RunDirectory
 from sslterm.run.metrics import MetricsReader
 from sslterm.run.panels import Panel, load_panel
+from sslterm.run.results import measured
 from sslterm.run.status import Status, read_status, state_now
 
 STARTING_SECONDS = 60.0
@@ -36,6 +37,7 @@ class RunReader:
         self.status: Status | None = None
         self.metrics = MetricsReader(run.metrics)
         self._events = EventsReader(run.events)
+        self._results = EventsReader(run.results)
         self._panels = _PanelList(run.panels)
         self._seen: dict[Path, Signature | None] = {}
 
@@ -43,6 +45,11 @@ class RunReader:
     def events(self) -> list[Event]:
         """All events, oldest first."""
         return self._events.events
+
+    @property
+    def measured(self) -> dict[str, tuple[float, int]]:
+        """By name: what was measured of a checkpoint afterwards, and after how many training images."""
+        return measured(self._results.events)
 
     @property
     def panels(self) -> dict[str, list[int]]:
@@ -68,6 +75,7 @@ class RunReader:
             self.status, changed = read_status(self.run.status) or self.status, True
         changed |= self.metrics.refresh()
         changed |= bool(self._events.refresh())
+        changed |= bool(self._results.refresh())
         changed |= self._panels.refresh()
         return changed
 

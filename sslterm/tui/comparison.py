@@ -90,7 +90,8 @@ class Comparison:
     def shown_metrics(self) -> list[str]:
         """The metrics of the table: what the runs are judged by, and the chosen one."""
         first = main_headline(headlines_of(self.readers), self.readers)
-        return [name for name in dict.fromkeys([first, self.metric]) if name]
+        afterwards = [name for reader in self.readers for name in reader.measured]
+        return [name for name in dict.fromkeys([first, self.metric, *afterwards]) if name]
 
     def sides(self) -> list[Side]:
         metrics = self.shown_metrics()

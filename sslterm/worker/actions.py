@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from sslterm.evaluate.online import reconstruction_error
 from sslterm.evaluate.panels import images_panel, reconstructions_panel
 from sslterm.evaluate.probe import probe
 from sslterm.methods.base import Encodes, Likelihood, Reconstructs, Samples
+from sslterm.run.events import append_event
+from sslterm.run.results import PROBE
 from sslterm.worker.desk import Desk, other_source, read_image
 from sslterm.worker.embedding import embed, neighbours
 from sslterm.worker.explore import CODES, code_of, decode_codes, explore, interpolate, traverse
@@ -160,7 +163,10 @@ def _probe(desk: Desk, request: Probe, report: Report) -> dict[str, Any]:
         desk.loaded.method, untrained, train, test,
         protocols=request.protocols, layers=layers, seed=request.seed, progress=stage,
     )  # fmt: skip
-    return {"data": data, "results": list(results)}
+    found = {"data": data, "images": desk.loaded.images, "results": list(results)}
+    with suppress(OSError):  # a run that is read-only can be probed all the same
+        append_event(desk.run.results, PROBE, **found)
+    return found
 
 
 def _evaluate(desk: Desk, request: Evaluate, report: Report) -> dict[str, Any]:
