@@ -28,6 +28,7 @@ import torch
 
 from sslterm import __version__, augment
 from sslterm.config.schema import Experiment
+from sslterm.data.oddities import oddities
 from sslterm.data.source import Source, load_source
 from sslterm.engine import distributed
 from sslterm.engine.build import find_device
@@ -138,7 +139,7 @@ def _load_source(experiment: Experiment, scribe: Scribe) -> Source:
     source = load_source(experiment.data, progress)
     if rank() == 0:
         distributed.barrier()
-    for note in source.notes:
+    for note in (*source.notes, *oddities(source.train, experiment.augment)):
         scribe.event("warning", text=note, step=0)
         if scribe.active:
             print(f"warning: {note}", file=sys.stderr)
