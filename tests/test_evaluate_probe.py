@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
@@ -18,7 +19,8 @@ from sslterm.errors import DataError, UsageError
 from sslterm.evaluate import knn as knn_module
 from sslterm.evaluate.features import Features, pixels
 from sslterm.evaluate.knn import centred, knn_accuracy, knn_predict
-from sslterm.evaluate.linear import fit_linear, logistic_regression, split_by_class
+from sslterm.evaluate.linear import fit_linear, logistic_regression, split_by_class, standardised
+from sslterm.evaluate.linear_sgd import RATES, fit_linear_sgd
 from sslterm.evaluate.probe import probe
 from sslterm.methods.base import Method
 
@@ -217,3 +219,62 @@ def test_unlabelled_training_images_take_no_part(digits: tuple[Store, Store]) ->
     first = Store(Split(train.images[:500], train.labels[:500]), CPU)
     assert row["n_train"] == 500
     assert row["accuracy"] == knn_accuracy(pixels(first), pixels(test))
+
+
+def test_sgd_at_one_rate_is_torchs() -> None:
+    train = clouds(700)
+    x, _, _ = standardised(train.values.double())
+    weight, bias = torch.zeros(5, 12, dtype=torch.float64), torch.zeros(5, dtype=torch.float64)
+    weight.requires_grad_()
+    bias.requires_grad_()
+    optimizer = torch.optim.SGD([weight, bias], lr=0.3, momentum=0.9)
+    steps = 30 * 2  # batches of 256 out of 700
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda s: 0.5 * (1 + math.cos(math.pi * s / steps))
+    )
+    generator = torch.Generator().manual_seed(3)
+    for _ in range(30):
+        for index in torch.randperm(700, generator=generator)[:512].split(256):
+            optimizer.zero_grad()
+            F.cross_entropy(x[index] @ weight.T + bias, train.labels[index]).backward()
+            optimizer.step()
+            schedule.step()
+    features = Features(train.values.double(), train.labels)
+    probe, rate = fit_linear_sgd(features, seed=3, rates=[0.3])
+    assert rate == 0.3
+    torch.testing.assert_close(probe.weight, weight.detach(), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(probe.bias, bias.detach(), rtol=1e-9, atol=1e-12)
+
+
+def test_sgd_finds_its_rate_and_nearly_the_optimum() -> None:
+    train, test = clouds(2000, spread=1.0), clouds(1000, spread=1.0, seed=1)
+    probe, rate = fit_linear_sgd(train, seed=0, rates=[1e-6, 0.1])
+    assert rate == 0.1
+    assert probe.accuracy(test) == pytest.approx(fit_linear(train, seed=0).accuracy(test), abs=0.01)
+    useless, _ = fit_linear_sgd(train, seed=0, rates=[1e-6])
+    assert useless.accuracy(test) < probe.accuracy(test) - 0.005
+
+
+def test_lowshot_says_how_many(digits: tuple[Store, Store]) -> None:
+    train, test = digits
+    names = ("lowshot@1", "lowshot@1%", "lowshot@10%", "lowshot@100%", "linear-sgd")
+    one, hundredth, tenth, all_, sgd = probe(Flat(1.0), Flat(0.0), train, test, protocols=names)
+    per_class = torch.bincount(train.labels).tolist()
+    assert one["n_train"] == 10
+    assert hundredth["n_train"] == sum(max(1, round(n / 100)) for n in per_class)
+    assert tenth["n_train"] == sum(round(n / 10) for n in per_class)
+    assert all_["n_train"] == 1500
+    assert one["accuracy"] < hundredth["accuracy"] + 0.1 < tenth["accuracy"] + 0.1 < all_["accuracy"] + 0.1
+    assert sgd["accuracy"] == pytest.approx(all_["accuracy"], abs=0.03)
+    assert sgd["lr"] in RATES
+    assert "lr" not in tenth
+
+
+@pytest.mark.parametrize(
+    "name", ["lowshot@", "lowshot@0", "lowshot@0%", "lowshot@101%", "lowshot@few", "lowshot@-1"]
+)
+def test_lowshot_of_no_number_is_refused(digits: tuple[Store, Store], name: str) -> None:
+    with pytest.raises(UsageError, match=r"no number of images|no protocol"):
+        list(probe(Flat(1.0), Flat(1.0), *digits, protocols=(name,)))
+    with pytest.raises(UsageError, match="no protocol 'knn@5'"):
+        list(probe(Flat(1.0), Flat(1.0), *digits, protocols=("knn@5",)))

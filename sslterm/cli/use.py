@@ -91,7 +91,11 @@ def reconstruct(
 def probe(
     run: RunName,
     protocol: Annotated[
-        str, typer.Option(metavar="LIST", help="Of knn, linear and lowshot, with commas between.")
+        str,
+        typer.Option(
+            metavar="LIST",
+            help="Of knn, linear, linear-sgd and lowshot (also lowshot@5, lowshot@1%), with commas between.",
+        ),
     ] = "knn,linear",
     layer: Annotated[
         str | None, typer.Option(metavar="NAME", help="A layer, several with commas, or `all`.")
@@ -120,7 +124,7 @@ def probe(
     \b
     Examples:
       sslterm probe last
-      sslterm probe last --protocol knn,linear,lowshot --layer all
+      sslterm probe last --protocol knn,linear,lowshot@1% --layer all
       sslterm probe last --data cifar100
     """
     with Preview() as preview:

@@ -55,9 +55,8 @@ def fit_linear(train: Features, *, seed: int, l2: Sequence[float] = L2_GRID) -> 
         l2: penalties to choose from, strong to weak; the stronger of two equally good ones is taken.
     """
     train = train.labelled()
-    mean, std = train.values.mean(0), train.values.std(0, correction=0)
-    std = torch.where(std > 1e-6 * mean.abs(), std, torch.ones_like(std))  # constant but for rounding
-    x, y = (train.values - mean) / std, train.labels
+    x, mean, std = standardised(train.values)
+    y = train.labels
     classes = int(y.max()) + 1
 
     chosen, start = l2[len(l2) // 2], None
@@ -68,6 +67,13 @@ def fit_linear(train: Features, *, seed: int, l2: Sequence[float] = L2_GRID) -> 
         chosen *= len(fit) / len(y)  # of a mean: the same weight beside the sum over more images
     weight, bias = logistic_regression(x, y, classes=classes, l2=chosen, start=start)
     return LinearProbe(mean, std, weight, bias, chosen)
+
+
+def standardised(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """[N, D] with mean 0 and standard deviation 1 in every dimension that varies, and what these were, [D] each."""
+    mean, std = values.mean(0), values.std(0, correction=0)
+    std = torch.where(std > 1e-6 * mean.abs(), std, torch.ones_like(std))  # constant but for rounding
+    return (values - mean) / std, mean, std
 
 
 def _choose_penalty(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -22,11 +24,12 @@ from sslterm.evaluate.features import (
 )
 from sslterm.evaluate.knn import NEIGHBOURS, TEMPERATURE, centred, knn_accuracy
 from sslterm.evaluate.linear import fit_linear
+from sslterm.evaluate.linear_sgd import fit_linear_sgd
 from sslterm.methods.base import Encodes, Method
 from sslterm.run.results import ENCODER
 
-LOWSHOT_IMAGES = 10
-"""Labelled images of each class in the low-shot protocol."""
+LOWSHOT = "10"
+"""Labelled images of each class in the low-shot protocol, where it does not say how many."""
 LOWSHOT_DRAWS = 5
 """Draws of those images that the accuracy is the mean over."""
 _MOST_PIXELS = 2**30
@@ -41,6 +44,8 @@ class Score:
     n_train: int
     std: float | None = None
     """Standard deviation over draws, where there are several."""
+    rate: float | None = None
+    """The learning rate that was chosen, where there was one."""
 
 
 def knn(train: Features, test: Features, *, seed: int) -> Score:
@@ -53,13 +58,24 @@ def linear(train: Features, test: Features, *, seed: int) -> Score:
     return Score(fit_linear(train, seed=seed).accuracy(test), len(train.values))
 
 
-def lowshot(train: Features, test: Features, *, seed: int) -> Score:
-    """Logistic regression on ten labelled images of each class, mean over five draws."""
+def linear_sgd(train: Features, test: Features, *, seed: int) -> Score:
+    """A last layer by momentum SGD, the best of a sweep of rates."""
+    classifier, rate = fit_linear_sgd(train, seed=seed)
+    return Score(classifier.accuracy(test), len(train.values), rate=rate)
+
+
+def lowshot(train: Features, test: Features, *, seed: int, amount: str = LOWSHOT) -> Score:
+    """Logistic regression on few labelled images, mean over five draws.
+
+    Args:
+        amount: of each class: a number ("10"), or a share ("1%", at least one image).
+    """
     accuracies, used = [], 0
     for draw in range(LOWSHOT_DRAWS):
         order = choose(len(train.labels), None, seed=seed + draw).to(train.labels.device)
         classes = torch.unique(train.labels).tolist()
-        few = torch.cat([order[train.labels[order] == label][:LOWSHOT_IMAGES] for label in classes])
+        members = [order[train.labels[order] == label] for label in classes]
+        few = torch.cat([of_class[: _how_many(amount, len(of_class))] for of_class in members])
         used = len(few)
         subset = Features(train.values[few], train.labels[few])
         accuracies.append(fit_linear(subset, seed=seed + draw).accuracy(test))
@@ -67,7 +83,38 @@ def lowshot(train: Features, test: Features, *, seed: int) -> Score:
     return Score(float(spread.mean()), used, float(spread.std()))
 
 
-PROTOCOLS: Mapping[str, Callable[..., Score]] = {"knn": knn, "linear": linear, "lowshot": lowshot}
+def _how_many(amount: str, total: int) -> int:
+    """Images of a class of `total` that an amount means."""
+    return max(1, round(total * float(amount[:-1]) / 100)) if amount.endswith("%") else int(amount)
+
+
+PROTOCOLS: Mapping[str, Callable[..., Score]] = {
+    "knn": knn,
+    "linear": linear,
+    "linear-sgd": linear_sgd,
+    "lowshot": lowshot,
+}
+"""By name; `lowshot` may say how many images: lowshot@5 of each class, lowshot@1%."""
+
+
+def find_protocol(name: str) -> Callable[..., Score]:
+    """The protocol that `name` means.
+
+    Raises:
+        UsageError: there is none.
+    """
+    base, at, amount = name.partition("@")
+    if base not in PROTOCOLS or (at and base != "lowshot"):
+        raise UsageError(f"there is no protocol {name!r}", did_you_mean(name, PROTOCOLS))
+    if not at:
+        return PROTOCOLS[base]
+    share = re.fullmatch(r"(\d+(?:\.\d+)?)%", amount)
+    if not (re.fullmatch(r"[1-9]\d*", amount) or (share and 0 < float(share[1]) <= 100)):
+        raise UsageError(
+            f"{name}: {amount!r} is no number of images of each class, and no share of them",
+            "write lowshot@10, or lowshot@1%",
+        )
+    return partial(lowshot, amount=amount)
 
 
 def probe(
@@ -101,9 +148,7 @@ def probe(
     """
     assert isinstance(method, Encodes)
     assert isinstance(untrained, Encodes)
-    for name in protocols:
-        if name not in PROTOCOLS:
-            raise UsageError(f"there is no protocol {name!r}", did_you_mean(name, PROTOCOLS))
+    found = {name: find_protocol(name) for name in protocols}
     train_index, test_index = _labelled(train, "training", seed), _labelled(test, "test", seed)
 
     def features(network: Encodes, title: str) -> dict[str, tuple[Features, Features]]:
@@ -119,8 +164,7 @@ def probe(
     with own_randomness(device_of(method), seed):
         trained, fresh = features(method, "trained"), features(untrained, "untrained")
         raw = pixels(train, train_index), pixels(test, test_index)
-    for name in protocols:
-        protocol = PROTOCOLS[name]
+    for name, protocol in found.items():
         progress(f"{name} on raw pixels", 0, 1)
         on_pixels = protocol(*raw, seed=seed)
         on_centred = protocol(*centred(*raw), seed=seed) if name == "knn" else None
@@ -143,6 +187,8 @@ def probe(
                 result |= {"k": NEIGHBOURS, "temperature": TEMPERATURE}
             if score.std is not None:
                 result |= {"std": score.std, "draws": LOWSHOT_DRAWS}
+            if score.rate is not None:
+                result["lr"] = score.rate
             yield result
 
 

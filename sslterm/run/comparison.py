@@ -19,8 +19,8 @@ Direction = Literal["higher", "lower", ""]
 """Which values of a metric are better; "" where neither is."""
 
 _HIGHER: Final = frozenset(
-    {"accuracy", "knn", "linear", "lowshot", "rankme", "precision", "recall", "coverage", "smallest_class",
-     "images_per_second"}
+    {"accuracy", "knn", "linear", "linear-sgd", "lowshot", "rankme", "precision", "recall", "coverage",
+     "smallest_class", "images_per_second"}
 )  # fmt: skip
 _LOWER: Final = frozenset(
     {"loss", "mse", "neg_elbo", "nll", "nll_estimate", "iw_nll", "bits_per_dim", "FD", "class_kl"}
