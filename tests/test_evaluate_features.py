@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslterm.data.batch import Batch
@@ -279,6 +281,29 @@ def test_captions_say_how_many_and_which() -> None:
     assert "latent-plane" not in wide
     assert "% of the variance" in wide["embedding-map"].caption
     assert "RankMe" in wide["spectrum"].caption
+
+
+def test_a_map_names_its_classes() -> None:
+    batch = make_store().batch(torch.arange(40))
+    names = ("disc", "ring", "square", "star")
+    panels = {p.name: p for p in capability_panels(Noisy(), batch, seed=9, class_names=names)}
+    assert panels["embedding-map"].labels == names
+
+
+def test_neighbours_are_the_nearest_by_cosine() -> None:
+    method, images = Noisy(6), make_store().batch(torch.arange(40)).images
+    panel = {p.name: p for p in capability_panels(method, make_store().batch(torch.arange(40)), seed=9)}[
+        "neighbours"
+    ]
+    assert panel.columns == 8
+    assert panel.array.shape == (64, *images.shape[1:])
+    with torch.no_grad():
+        features = method.eval().encode(images)
+    for row in range(8):
+        cosines = [float(F.cosine_similarity(features[row], other, dim=0)) for other in features]
+        others = sorted((i for i in range(40) if i != row), key=lambda i: -cosines[i])[:7]
+        wanted = images[[row, *others]].numpy()
+        np.testing.assert_array_equal(panel.array[8 * row : 8 * row + 8], wanted)
 
 
 def test_a_diverged_encoder_is_drawn_rather_than_fatal() -> None:

@@ -52,6 +52,7 @@ class Trainer:
         self.scribe = scribe
         self.controls = controls
         self.device = device
+        self.class_names = source.class_names
         self.train_store = Store(source.train, device)
         self.test_store = Store(source.test, device)
         self.method = build_method(experiment, inputs_of(experiment, source)).to(device)
@@ -207,7 +208,9 @@ class Trainer:
             batch = self.test_store.batch(torch.arange(count))
             for panel in (
                 *self.method.panels(batch),
-                *capability_panels(self.method, batch, seed=self.experiment.run.seed),
+                *capability_panels(
+                    self.method, batch, seed=self.experiment.run.seed, class_names=self.class_names
+                ),
             ):
                 self.scribe.panel(panel)
 

@@ -30,13 +30,16 @@ QUERIES = 8
 NEIGHBOURS = 7
 
 
-def capability_panels(method: Method, batch: Batch, *, seed: int) -> Iterator[Panel]:
+def capability_panels(
+    method: Method, batch: Batch, *, seed: int, class_names: Sequence[str] = ()
+) -> Iterator[Panel]:
     """Samples, reconstructions, the latent plane, the embedding's map and spectrum: those that apply.
 
     Args:
         batch: held-out images, the same every time; a map of hundreds says more than one of dozens.
         seed: of whatever is drawn, so that a history of panels shows the same noise. The random state
             outside stays as it was.
+        class_names: of the labels 0, 1, ...
     """
     drawings: list[Callable[[], Panel]] = []
     if isinstance(method, Samples):
@@ -46,7 +49,7 @@ def capability_panels(method: Method, batch: Batch, *, seed: int) -> Iterator[Pa
     if isinstance(method, Latent) and has_plane(method):
         drawings.append(partial(latent_plane, method, batch.images))
     if isinstance(method, Encodes):
-        drawings.append(partial(embedding_map, method, batch))
+        drawings.append(partial(embedding_map, method, batch, class_names))
         drawings.append(partial(spectrum, method, batch.images))
         drawings.append(partial(neighbours_panel, method, batch.images))
     for draw in drawings:
@@ -79,7 +82,7 @@ def reconstructions_panel(method: Reconstructs, images: Tensor) -> Panel:
     return images_panel("reconstructions", pairs, caption, columns=columns)
 
 
-def embedding_map(method: Encodes, batch: Batch) -> Panel:
+def embedding_map(method: Encodes, batch: Batch, class_names: Sequence[str] = ()) -> Panel:
     """The first two principal components of the embedding (2-D codes as they are), coloured by class."""
     points, what, axes = flat_map(double(_embedding(method, batch.images)))
     labels = batch.label
@@ -92,6 +95,7 @@ def embedding_map(method: Encodes, batch: Batch) -> Panel:
         kind="scatter",
         array=points.float().cpu().numpy(),
         caption=what,
+        labels=tuple(class_names) if known else (),
         x_label=axes[0],
         y_label=axes[1],
     )
