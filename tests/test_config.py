@@ -481,6 +481,12 @@ def test_data_is_a_source_or_a_folder(
     assert resolve("vae", "clips", data=str(photos)).data.name == "frames"
     with pytest.raises(DataError, match="no such folder"):
         resolve("vae", "tiny", data=str(tmp_path / "none"))
+    sized = ["data.train_images=40", "data.test_images=9"]
+    (preset_folder / "vae" / "sized.toml").write_text(dump(resolve("vae", "tiny", overrides=sized)))
+    kept, other = (resolve("vae", "sized", data=name).data for name in ("digits", "mnist"))
+    assert (kept.train_images, kept.test_images) == (40, 9)
+    assert (other.train_images, other.test_images) == (0, 0)  # those numbers were for the preset's own data
+    assert resolve("vae", "sized", data="mnist", overrides=sized).data.train_images == 40
     with pytest.raises(DataError, match="it is a file"):
         resolve("vae", "tiny", data=str(tmp_path / "a.png"))
     with pytest.raises(UsageError, match="neither a source nor a folder") as caught:

@@ -28,7 +28,8 @@ def resolve(
     Args:
         config: a TOML file that changes keys of the preset.
         overrides: `section.key=value`, as given to `--set`.
-        data: the name of a source, or a folder.
+        data: the name of a source, or a folder; of one that the preset is not made for, all images are taken
+            (`data.train_images` and `data.test_images` become 0).
         seed: `run.seed`.
         sources: names that `data` may have; they win over folders of the same name. Empty: any name.
 
@@ -50,11 +51,18 @@ def resolve(
 
 def _with_data(section: dict[str, Any], data: str, sources: Collection[str]) -> dict[str, Any]:
     """`[data]` with another source: one by name, or a folder (of frames where the preset has clips)."""
+
+    def replaced(name: str, path: str = "") -> dict[str, Any]:
+        same = (name, path) == (section["name"], section["path"])
+        return (
+            section | {"name": name, "path": path} | ({} if same else {"train_images": 0, "test_images": 0})
+        )
+
     if data in sources:
-        return section | {"name": data, "path": ""}
+        return replaced(data)
     path = Path(data).expanduser()
     if path.is_dir():
-        return section | {"name": "frames" if "frames" in section else "folder", "path": str(path.resolve())}
+        return replaced("frames" if "frames" in section else "folder", str(path.resolve()))
     if path.exists():
         raise DataError(f"--data {data}: it is a file, and a folder of images is needed")
     if "/" in data or data.startswith((".", "~")):
@@ -63,4 +71,4 @@ def _with_data(section: dict[str, Any], data: str, sources: Collection[str]) -> 
         raise UsageError(
             f"--data {data}: there is neither a source nor a folder of that name", did_you_mean(data, sources)
         )
-    return section | {"name": data, "path": ""}
+    return replaced(data)
