@@ -32,7 +32,7 @@ class Step:
     def __call__(self, name: str | tuple[str, ...], loss_fn: LossFn, batch: Batch) -> dict[str, torch.Tensor]:
         loss_fn(batch)
         with torch.no_grad():
-            for parameter in self.method.parameter_groups()["main"]:
+            for parameter in (p for each in name for p in self.method.parameter_groups()[each]):
                 parameter += 1
         return {}
 
@@ -75,8 +75,9 @@ def test_the_loss_crosses_views_and_spares_the_target() -> None:
     torch.testing.assert_close(loss, expected)
     loss.backward()
     assert all(parameter.grad is None for parameter in method.target.parameters())
-    assert all(parameter.grad is not None for parameter in method.parameter_groups()["main"])
-    trained = {id(parameter) for parameter in method.parameter_groups()["main"]}
+    groups = method.parameter_groups()
+    assert all(parameter.grad is not None for group in groups.values() for parameter in group)
+    trained = {id(parameter) for group in groups.values() for parameter in group}
     assert not trained & {id(parameter) for parameter in method.target.parameters()}
 
 

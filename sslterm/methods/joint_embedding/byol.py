@@ -10,6 +10,8 @@ Objective:
     loss = ||q(z) / ||q(z)|| - z' / ||z'||  ||^2 = 2 - 2 cos(q(z), z'), for (a, b) and for (b, a)    (Eq. 2)
     q predicts from the online projection z, z' is the target's and has no gradient. After every update
     target <- tau * target + (1 - tau) * online, tau rising to 1 along half a cosine                  (§3.3)
+    The predictor is a group of parameters of its own: nearer to its optimum, it guards against collapse, so
+    that a small network may give it a higher rate                                                    (§5, App. I)
 
 Departures:
     The views of a preset need not be the paper's; those of `imagenet` are, but are cut from images that were
@@ -75,9 +77,15 @@ class BYOL(JointEmbedding):
         return loss, {"cosine": 1 - loss.detach() / 4}
 
     def step(self, data: Stream, update: Update) -> None:
-        update("main", self.loss, next(data))
+        update(("main", "predictor"), self.loss, next(data))
         tau = cosine_between(self.config.target_momentum, 1.0, update.progress)
         follow(self.target, nn.Sequential(self.encoder, self.projector), tau)
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        return {
+            "main": [*self.encoder.parameters(), *self.projector.parameters()],
+            "predictor": [*self.predictor.parameters()],
+        }
 
     def embed(self, views: Tensor) -> Tensor:
         z: Tensor = self.projector(self.encoder(views))
