@@ -14,8 +14,11 @@ from sslterm.methods.joint_embedding.byol import BYOL, regression
 from tests.math.views import ENCODER, batch_of, embeddings, inputs
 
 
-def build(momentum: float = 0.9) -> BYOL:
+def build(momentum: float = 0.9, *, norm: bool = False) -> BYOL:
     torch.manual_seed(0)
+    config = BYOL.Config(
+        **ENCODER, projector=(16, 8), projector_batch_norm=norm, predictor=(12,), target_momentum=momentum
+    )
     return BYOL(
         BYOL.Config(**ENCODER, projector=(16, 8), predictor=(12,), target_momentum=momentum), inputs()
     )
@@ -90,3 +93,11 @@ def test_the_target_follows_the_online_network_after_the_step(progress: float, m
     method.step(iter([batch_of(12)]), Step(method, progress))  # type: ignore[arg-type]
     for old, new in zip(before.parameters(), method.target.parameters(), strict=True):
         torch.testing.assert_close(new, old + (1 - momentum))
+
+
+def test_projections_may_be_normalised() -> None:
+    images = batch_of(32).images
+    normed, plain = (build(norm=norm).train().embed(images) for norm in (True, False))
+    torch.testing.assert_close(normed.mean(0), torch.zeros(8), atol=1e-5, rtol=0)
+    torch.testing.assert_close(normed.std(0, correction=0), torch.ones(8), atol=0.05, rtol=0)
+    assert plain.mean(0).abs().max() > 0.05

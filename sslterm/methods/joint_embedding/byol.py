@@ -42,6 +42,7 @@ from sslterm.methods.base import Inputs, Stream, Update
 from sslterm.methods.joint_embedding.embedder import EncoderConfig, JointEmbedding
 from sslterm.nn.ema import cosine_between, follow
 from sslterm.nn.heads import Projector
+from sslterm.nn.norm import BatchNorm
 from sslterm.nn.precision import in_float32
 
 
@@ -56,6 +57,8 @@ class BYOL(JointEmbedding):
     class Config(EncoderConfig):
         projector: tuple[Count, ...]
         """Widths of its layers, the embedding last."""
+        projector_batch_norm: bool
+        """Whether the projection ends in BatchNorm without a scale, as SimSiam's; the paper's does not."""
         predictor: tuple[Count, ...]
         """Widths of its hidden layers."""
         target_momentum: Momentum
@@ -64,7 +67,9 @@ class BYOL(JointEmbedding):
     def __init__(self, config: Config, inputs: Inputs) -> None:
         super().__init__(config, inputs)
         self.config = config
-        self.projector = Projector(self.encoder.features, config.projector)
+        projector = Projector(self.encoder.features, config.projector)
+        norms = [BatchNorm(config.projector[-1], affine=False)] if config.projector_batch_norm else []
+        self.projector = nn.Sequential(projector, *norms)
         self.predictor = Projector(config.projector[-1], (*config.predictor, config.projector[-1]))
         self.target = copy.deepcopy(nn.Sequential(self.encoder, self.projector)).requires_grad_(False)
 
