@@ -19,9 +19,7 @@ def build(momentum: float = 0.9, *, norm: bool = False) -> BYOL:
     config = BYOL.Config(
         **ENCODER, projector=(16, 8), projector_batch_norm=norm, predictor=(12,), target_momentum=momentum
     )
-    return BYOL(
-        BYOL.Config(**ENCODER, projector=(16, 8), predictor=(12,), target_momentum=momentum), inputs()
-    )
+    return BYOL(config, inputs())
 
 
 class Step:
