@@ -31,6 +31,7 @@ Shapes:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -51,7 +52,7 @@ from sslterm.methods.joint_embedding.embedder import (
 )
 from sslterm.nn.bank import Bank, noise_contrast
 from sslterm.nn.precision import in_float32
-from sslterm.rows import gather
+from sslterm.rows import gather, rank, rows, world_size
 from sslterm.run.panels import Panel
 
 
@@ -65,8 +66,8 @@ def nce(own: Tensor, noise: Tensor, log_constant: Tensor, images: int) -> Tensor
         log_constant: 0-d, log Z.
         images: N.
     """
-    ratio = torch.tensor(noise.shape[1] / images, device=own.device)  # M P_n, P_n = 1 / N
-    return noise_contrast(own, noise, log_constant + ratio.log())  # h = sigmoid(log P - log(M P_n))
+    offset = log_constant + math.log(noise.shape[1] / images)  # log Z M P_n, where P_n = 1 / N
+    return noise_contrast(own, noise, offset)  # h = sigmoid(log P - log(M P_n))
 
 
 @in_float32
@@ -97,7 +98,7 @@ class NPID(JointEmbedding):
         self.config = config
         self.projector = build_projector(self.encoder, config.projector)
         self.bank = Bank(inputs.train_images, config.projector[-1])
-        self.register_buffer("log_constant", torch.tensor(float(inputs.train_images)).log())
+        self.register_buffer("log_constant", torch.tensor(math.log(inputs.train_images)))
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         f = F.normalize(self.embed(self.views["a"](batch.images)), dim=1)
@@ -125,12 +126,13 @@ class NPID(JointEmbedding):
 
     @torch.no_grad()
     def estimate_constant(self, batch: Batch) -> None:
-        """log Z from one batch (Eq. 8)."""
-        f = gather(F.normalize(self.embed(self.views["a"](batch.images)), dim=1))
+        """log Z from one batch (Eq. 8), by rows of the bank that are random still."""
+        first, here = rank() * len(batch), len(batch)
+        with rows(first, first + here, world_size() * here):
+            f = gather(F.normalize(self.embed(self.views["a"](batch.images)), dim=1))
         noise = self.bank.values[self.bank.draw(self.config.negatives)]
         logits = similarity(f, noise, self.config.temperature)
-        images, terms = torch.tensor(len(self.bank) / logits.numel()), logits.flatten()
-        self.log_constant.copy_(terms.logsumexp(0) + images.log())
+        self.log_constant.fill_(math.log(len(self.bank) / logits.numel())).add_(logits.logsumexp((0, 1)))
 
     def embed(self, views: Tensor) -> Tensor:
         f: Tensor = self.projector(self.encoder(views))
@@ -149,6 +151,6 @@ class NPID(JointEmbedding):
 
 
 @in_float32
-def similarity(f: Tensor, rows: Tensor, temperature: float) -> Tensor:
-    """Logits of f [B, D] with rows [M, D] of the bank: [B, M]."""
-    return f @ rows.T / temperature
+def similarity(f: Tensor, bank: Tensor, temperature: float) -> Tensor:
+    """Logits of f [B, D] with the rows `bank` [M, D]: [B, M]."""
+    return f @ bank.T / temperature

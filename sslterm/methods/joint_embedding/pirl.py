@@ -175,8 +175,8 @@ def cut(views: Tensor) -> Tensor:
     """[B, C, H, W] -> nine tiles of equal size in order of reading, [B, 9, C, H / 3, W / 3], a rest left out."""
     height, width = views.shape[2] // SIDE, views.shape[3] // SIDE
     top, left = (views.shape[2] - SIDE * height) // 2, (views.shape[3] - SIDE * width) // 2
-    grid = views[:, :, top : top + SIDE * height, left : left + SIDE * width]
-    tiles = grid.unflatten(3, (SIDE, width)).unflatten(2, (SIDE, height))  # [B, C, 3, h, 3, w]
+    grid: Tensor = views[:, :, top : top + SIDE * height, left : left + SIDE * width]
+    tiles: Tensor = grid.unflatten(3, (SIDE, width)).unflatten(2, (SIDE, height))  # [B, C, 3, h, 3, w]
     return tiles.permute(0, 2, 4, 1, 3, 5).flatten(1, 2).contiguous()
 
 
