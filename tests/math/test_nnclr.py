@@ -1,4 +1,4 @@
-"""NNCLR: Eq. 2 and 3 and Algorithm 1 of the paper, and the support set beside lightly's."""
+"""NNCLR: Eq. 3 and 4 and Algorithm 1 of the paper, and the support set beside lightly's."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ Objective:
     ctr(q, k) = -2 T mean over i of log exp(q_i . k_i / T) / sum_j exp(q_i . k_j / T)      (Eq. 1, Alg. 1)
     loss = ctr(q_a, k_b) + ctr(q_b, k_a), q = predictor(projector(encoder)), k of the moving average, both of
     unit length. After every update key encoder <- m * key encoder + (1 - m) * query encoder, without the
-    predictor, m rising to 1 along half a cosine                                           (Alg. 1, §4.1)
+    predictor, m rising to 1 along half a cosine                                           (Alg. 1)
 
 Departures:
     The views of a preset need not be the paper's; those of `imagenet` are, but are cut from images that were

@@ -10,7 +10,7 @@ Idea:
 Objective:
     L(n, p) = -mean over i of log exp(n_i . p_i / T) / sum_k exp(n_i . p_k / T)                   (Eq. 3)
     loss = L(NN(z_a), p_b) / 2 + L(NN(z_b), p_a) / 2, p = predictor(z), all of unit length        (§3.2, Alg. 1)
-    NN(z) = the row of the queue nearest to z                                                     (Eq. 2)
+    NN(z) = the row of the queue nearest to z                                                     (Eq. 4)
     after every update z_a of the batch replaces the oldest rows of the queue                     (Alg. 1)
 
 Departures:
@@ -65,7 +65,7 @@ SHOWN_QUERIES, SHOWN_NEIGHBOURS = 8, 7
 
 @in_float32
 def nearest(z: Tensor, queue: Tensor) -> Tensor:
-    """The row of `queue` [K, D], of unit vectors, nearest to each of z [N, D] (Eq. 2): [N, D]."""
+    """The row of `queue` [K, D], of unit vectors, nearest to each of z [N, D] (Eq. 4): [N, D]."""
     return queue[(z @ queue.T).argmax(1)]
 
 
@@ -105,9 +105,7 @@ class NNCLR(JointEmbedding):
         self.projector = nn.Sequential(build_projector(self.encoder, config.projector), BatchNorm(width))
         self.predictor = Projector(width, (*config.predictor, width))
         self.queue = Queue(config.queue, width)
-        self.pictured = Queue(
-            min(config.queue, PICTURES), width
-        )  # the newest part of it, of which pictures are kept
+        self.pictured = Queue(min(config.queue, PICTURES), width)  # the newest part of the queue, in pictures
         shape = _picture_shape(inputs.shape)
         self.register_buffer("pictures", torch.zeros(len(self.pictured), *shape, dtype=torch.uint8))
 

@@ -7,8 +7,8 @@ Idea:
     transformed image has to be recognised as that image's among those of others, all kept in a memory bank.
 
 Objective:
-    h(u, w) = exp(cos(u, w) / T) / (exp(cos(u, w) / T) + sum over noise m' of exp(cos(m', w) / T))    (Eq. 4)
-    nce(m_I, w) = -log h(m_I, w) - sum over noise m' of log(1 - h(m', w))                             (Eq. 3)
+    h(u, w) = exp(cos(u, w) / T) / (exp(cos(u, w) / T) + sum over noise m' of exp(cos(m', w) / T))    (Eq. 3)
+    nce(m_I, w) = -log h(m_I, w) - sum over noise m' of log(1 - h(m', w))                             (Eq. 4)
     loss = lambda nce(m_I, g(I^t)) + (1 - lambda) nce(m_I, f(I))                                      (Eq. 5)
     f(I): the network and a linear head. g(I^t), of the jigsaw: the same network and a linear head on each of
     nine tiles in random order, one linear head on all of them together; of the rotation: a head of its own.
