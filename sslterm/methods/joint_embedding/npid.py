@@ -55,6 +55,9 @@ from sslterm.nn.precision import in_float32
 from sslterm.rows import gather, rank, rows, world_size
 from sslterm.run.panels import Panel
 
+SHOWN_ROWS = 4096
+"""Most rows of the bank in the histogram of logits."""
+
 
 @in_float32
 def nce(own: Tensor, noise: Tensor, log_constant: Tensor, images: int) -> Tensor:
@@ -140,11 +143,12 @@ class NPID(JointEmbedding):
 
     def panels(self, batch: Batch) -> Iterator[Panel]:
         a, b = (F.normalize(z, dim=1) for z in self.embed_views(batch.images))
+        bank = self.bank.values[:SHOWN_ROWS]
         yield logits_panel(
             (a * b).sum(1),
-            a @ self.bank.values.T,
+            a @ bank.T,
             temperature=self.config.temperature,
-            of=f"{len(a)} held-out images, with another view of the same and with the {len(self.bank):,} of the bank",
+            of=f"{len(a)} held-out images, with another view of the same and with {len(bank):,} rows of the bank",
         )
         yield age_panel("bank-age", self.bank.ages(), of="rows of the bank")
         yield from super().panels(batch)

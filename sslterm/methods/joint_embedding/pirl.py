@@ -58,6 +58,8 @@ SIDE = 3
 TILES = SIDE**2
 SHOWN = 16
 """Pairs in the panel of transformed images."""
+SHOWN_ROWS = 4096
+"""Most rows of the bank in the histogram of logits."""
 
 
 @in_float32
@@ -161,11 +163,12 @@ class PIRL(JointEmbedding):
         transformed = self.transform(b)
         f, g = self.embed(a), self.embed_transformed(transformed)
         yield similarity_panel(f, g)
+        bank = self.bank.values[:SHOWN_ROWS]
         yield logits_panel(
             (f * g).sum(1),
-            g @ self.bank.values.T,
+            g @ bank.T,
             temperature=self.config.temperature,
-            of=f"{len(g)} held-out images, transformed, with themselves and with the {len(self.bank):,} of the bank",
+            of=f"{len(g)} held-out images, transformed, with themselves and with {len(bank):,} rows of the bank",
         )
         yield age_panel("bank-age", self.bank.ages(), of="rows of the bank")
         yield transformed_panel(a, transformed)
