@@ -9,7 +9,7 @@ from torch import Tensor
 from sslterm.config.schema import ViewConfig
 from sslterm.data.oddities import oddities
 from sslterm.data.source import Split
-from tests.math.views import view
+from tests.embedding_parts import view
 
 COLOURFUL = view(jitter=0.8, saturation=0.4, hue=0.1, grey=0.2)
 

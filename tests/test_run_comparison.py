@@ -54,7 +54,10 @@ DIRECTIONS = {
     "main/loss": "lower", "main/mse": "lower", "main/neg_elbo_nats": "lower",
     "main/reconstruction_nats": "", "main/on_diagonal": "", "main/off_diagonal": "",
     "main/kl_nats": "", "main/invariance": "", "main/variance": "", "main/covariance": "", "main/cosine": "",
-    "main/recognised": "",
+    "main/recognised": "", "main/keys": "", "main/z": "", "main/neighbour_cosine": "", "main/f": "",
+    "main/discrimination": "", "main/proximal": "", "main/transformed": "", "main/untransformed": "",
+    "main/accuracy": "higher", "main/code_entropy": "", "main/projections": "", "main/outputs": "",
+    "main/teacher_entropy": "", "main/kl": "",
     # opponents: what one gains the other loses
     "discriminator/loss": "", "generator/loss": "", "critic/loss": "", "discriminator/real": "",
     "discriminator/fake": "",

@@ -15,16 +15,18 @@ class Projector(nn.Module):
     Args:
         features: width of what comes in.
         widths: of the layers; the last is that of the embedding.
+        batch_norm: False leaves BatchNorm out, and gives the linear layers biases.
     """
 
-    def __init__(self, features: int, widths: Sequence[int]) -> None:
+    def __init__(self, features: int, widths: Sequence[int], *, batch_norm: bool = True) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         *hidden, last = widths
         for width in hidden:
-            layers += [nn.Linear(features, width, bias=False), BatchNorm(width), nn.ReLU()]
+            layers.append(nn.Linear(features, width, bias=not batch_norm))
+            layers += [BatchNorm(width), nn.ReLU()] if batch_norm else [nn.ReLU()]
             features = width
-        self.layers = nn.Sequential(*layers, nn.Linear(features, last, bias=False))
+        self.layers = nn.Sequential(*layers, nn.Linear(features, last, bias=not batch_norm))
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, features] -> [B, widths[-1]], float32."""

@@ -127,33 +127,32 @@ class SplitBatchNorm(BatchNorm):
             raise ValueError(
                 f"{len(x)} rows on each of {world_size()} ranks cannot be cut into {self.portions} portions"
             )
-        values = x.float().view(here, len(x) // here, self.features, -1)  # [G, B / G, C, space]
-        var, mean = torch.var_mean(values, dim=(1, 3), correction=0, keepdim=True)  # [G, 1, C, 1]
+        normalized, moments = [], []
+        for portion in x.chunk(here):
+            mean, var = torch.zeros_like(self.running_mean), torch.ones_like(self.running_var)
+            normalized.append(
+                F.batch_norm(portion, mean, var, self.weight, self.bias, True, momentum=1.0, eps=self.eps)
+            )
+            moments.append(torch.stack((mean, var)))  # which are the portion's now, the variance unbiased
         if remember:
-            count = values[0].numel() / self.features
             with torch.no_grad():
-                moments = gather(torch.stack((mean.flatten(2), var.flatten(2)), 1).flatten(2)).mean(0)
-                self.running_mean.lerp_(moments[0], self.momentum)
-                self.running_var.lerp_(moments[1] * (count / (count - 1)), self.momentum)
-        normalized = (values - mean) * (var + self.eps).rsqrt()
-        if self.weight is not None and self.bias is not None:
-            normalized = normalized * self.weight.view(-1, 1) + self.bias.view(-1, 1)
-        return normalized.view(x.shape).to(x.dtype)
+                mean, var = gather(torch.stack(moments)).mean(0)
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(var, self.momentum)
+        return torch.cat(normalized)
 
 
 def split_batch_norms(module: nn.Module, portions: int) -> nn.Module:
-    """Replace every `BatchNorm` inside `module` by a `SplitBatchNorm` with the same weights and statistics."""
+    """Replace every `BatchNorm` inside `module` by a `SplitBatchNorm` with the same weights and statistics.
+
+    Returns:
+        `module` itself, or its replacement where it is one.
+    """
+    if type(module) is BatchNorm:
+        options = {"eps": module.eps, "momentum": module.momentum, "affine": module.weight is not None}
+        norm = SplitBatchNorm(module.features, portions, **options)
+        norm.load_state_dict(module.state_dict())
+        return norm.to(module.running_mean.device).train(module.training)
     for name, child in module.named_children():
-        if type(child) is BatchNorm:
-            norm = SplitBatchNorm(
-                child.features,
-                portions,
-                eps=child.eps,
-                momentum=child.momentum,
-                affine=child.weight is not None,
-            )
-            norm.load_state_dict(child.state_dict())
-            setattr(module, name, norm.train(child.training))
-        else:
-            split_batch_norms(child, portions)
+        setattr(module, name, split_batch_norms(child, portions))
     return module

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Queue(nn.Module):
-    """The newest `size` embeddings, unit vectors; random directions before it has filled.
+    """The newest `size` embeddings, as they are pushed; random unit vectors before it has filled.
 
     Its state is in buffers, equal on all ranks as long as what is pushed is (gather it first).
 
@@ -35,12 +35,25 @@ class Queue(nn.Module):
         return len(self.values)
 
     @torch.no_grad()
-    def push(self, values: Tensor, *, images: int) -> None:
-        """Put `values` [B, D] of all ranks in the place of the oldest, B <= K; `images` is the clock."""
+    def push(self, values: Tensor, *, images: int) -> Tensor:
+        """Put `values` [B, D] of all ranks in the place of the oldest, the last of them as the newest.
+
+        Args:
+            images: training images drawn so far, the clock.
+
+        Returns:
+            the rows of the queue that they took, [B] int64.
+
+        Raises:
+            ValueError: there are more of them than places.
+        """
+        if len(values) > len(self):
+            raise ValueError(f"{len(values)} embeddings do not go into a queue of {len(self)}")
         place = (self.next + torch.arange(len(values), device=values.device)) % len(self)
         self.values[place] = values.float()
         self.pushed_at[place] = images
         self.next.copy_((self.next + len(values)) % len(self))
+        return place
 
     def ages(self, images: int | None = None) -> Tensor:
         """[K] float32, from the newest on: images drawn since each was pushed; NaN for the random ones."""

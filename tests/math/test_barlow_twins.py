@@ -24,7 +24,7 @@ from sslterm.methods.joint_embedding.barlow_twins import (
     standardize,
 )
 from sslterm.rows import gather, shard
-from tests.math.views import ENCODER, batch_of, view
+from tests.embedding_parts import ENCODER, batch_of, view
 
 LAMBDA = 0.0051
 

@@ -11,7 +11,7 @@ from torch import nn
 from sslterm.data.batch import Batch
 from sslterm.methods.base import LossFn
 from sslterm.methods.joint_embedding.byol import BYOL, regression
-from tests.math.views import ENCODER, batch_of, embeddings, inputs
+from tests.embedding_parts import ENCODER, batch_of, embeddings, inputs
 
 
 def build(momentum: float = 0.9, *, norm: bool = False) -> BYOL:

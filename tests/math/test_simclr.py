@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sslterm.methods.joint_embedding.simclr import SimCLR, nt_xent
 from sslterm.rows import gather
-from tests.math.views import ENCODER, batch_of, embeddings, inputs
+from tests.embedding_parts import ENCODER, batch_of, embeddings, inputs
 
 TEMPERATURE = 0.2
 

@@ -7,7 +7,7 @@ import torch
 from sslterm.config.resolve import resolve
 from sslterm.config.schema import ConstantSchedule
 from sslterm.methods.joint_embedding.simsiam import SimSiam, negative_cosine
-from tests.math.views import ENCODER, batch_of, embeddings, inputs
+from tests.embedding_parts import ENCODER, batch_of, embeddings, inputs
 
 
 def build() -> SimSiam:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sslterm.methods.joint_embedding.vicreg import VICReg, covariance_term, variance_term
-from tests.math.views import ENCODER, batch_of, embeddings, inputs
+from tests.embedding_parts import ENCODER, batch_of, embeddings, inputs
 
 
 def covariance_by_the_paper(z: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,12 +16,15 @@ from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method
 from sslterm.nn.backbone import Backbone, BackboneName
+from sslterm.nn.heads import Projector
 from sslterm.run.panels import Panel
 
 SHOWN_PAIRS = 24
 """Pairs in the views panel."""
 SHOWN_SIMILARITIES = 48
 """Images along each side of the similarity panel."""
+BINS = 64
+"""Of the histogram of logits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +48,15 @@ class JointEmbedding(Method):
     views_needed: ClassVar[tuple[str, ...]] = ("a", "b")
     """The `[augment.*]` that the preset must have."""
 
-    def __init__(self, config: EncoderConfig, inputs: Inputs) -> None:
+    def __init__(
+        self, config: EncoderConfig, inputs: Inputs, *, views_needed: tuple[str, ...] | None = None
+    ) -> None:
         super().__init__()
-        if tuple(sorted(inputs.views)) != self.views_needed:
+        views_needed = self.views_needed if views_needed is None else views_needed
+        if tuple(sorted(inputs.views)) != views_needed:
             needed, given = (
                 " and ".join(f"[augment.{name}]" for name in names) or "none"
-                for names in (self.views_needed, sorted(inputs.views))
+                for names in (views_needed, sorted(inputs.views))
             )
             raise UsageError(f"this method takes its views from {needed}, and the preset has {given}")
         self.views = {name: View(view) for name, view in inputs.views.items()}
@@ -104,6 +110,30 @@ def build_encoder(config: EncoderConfig, inputs: Inputs) -> Backbone:
         raise UsageError(f"method.{error}") from error
 
 
+def build_projector(encoder: Backbone, widths: Sequence[int], *, batch_norm: bool = True) -> Projector:
+    """The head that `method.projector` describes.
+
+    Raises:
+        UsageError: it has no layers.
+    """
+    if not widths:
+        raise UsageError("method.projector has no layers", "give widths, the embedding's last: [256, 128]")
+    return Projector(encoder.features, widths, batch_norm=batch_norm)
+
+
+def check_queue(size: int, inputs: Inputs) -> None:
+    """A queue takes the embeddings of a whole batch at a time.
+
+    Raises:
+        UsageError: `method.queue` cannot.
+    """
+    if size < inputs.batch:
+        raise UsageError(
+            f"method.queue = {size} is smaller than a batch of {inputs.batch}, whose embeddings it takes at once",
+            f"set method.queue={inputs.batch} or more; the method lives from a queue of many batches",
+        )
+
+
 def views_panel(a: Tensor, b: Tensor) -> Panel:
     """Pairs of views [B, C, H, W], side by side."""
     pairs = torch.stack((a, b), dim=1)[:SHOWN_PAIRS].flatten(0, 1)
@@ -138,4 +168,56 @@ def similarity_panel(z_a: Tensor, z_b: Tensor) -> Panel:
         center=0.0,
         x_label="image, view b",
         y_label="image, view a",
+    )
+
+
+def logits_panel(positive: Tensor, negative: Tensor, *, temperature: float, of: str) -> Panel:
+    """How the logits of pairs and of negatives lie: two histograms over all values that a logit can have.
+
+    Args:
+        positive, negative: cosines, of any shape.
+        of: what was compared, "64 held-out queries with 4,096 keys of the queue".
+    """
+    counts = [torch.histc(cosines.float().cpu(), BINS, -1.0, 1.0) for cosines in (positive, negative)]
+    shares = [100 * count / count.sum().clamp_min(1) for count in counts]
+    bound = 1 / temperature
+    return Panel(
+        name="logits",
+        kind="curve",
+        array=torch.stack(shares).numpy(),
+        caption=(
+            f"logits (cosine / {temperature:g}) of {of}: {float(positive.mean()) * bound:.1f} on average within "
+            f"a pair, {float(negative.mean()) * bound:.1f} with negatives"
+        ),
+        low=0.0,
+        labels=("positive", "negative"),
+        x_label=f"logit, {-bound:.1f} to {bound:.1f} in {BINS} bins",
+        y_label="% of the pairs",
+    )
+
+
+def age_panel(name: str, ages: Tensor, *, of: str) -> Panel:
+    """How old the entries of a memory are, from the newest to the oldest.
+
+    Args:
+        ages: in training images; NaN for entries that are random still.
+        of: what the entries are, "keys in the queue".
+    """
+    known = ages[~ages.isnan()].cpu()
+    share = len(known) / max(len(ages), 1)
+    curve = (
+        known.sort().values[torch.linspace(0, len(known) - 1, 101).long()] if len(known) else torch.zeros(101)
+    )
+    return Panel(
+        name=name,
+        kind="curve",
+        array=curve[None].numpy(),
+        caption=(
+            f"training images since each of {len(ages):,} {of} was computed, at most {float(curve[-1]):,.0f}; "
+            f"{100 * share:.0f} % have been computed, the rest is random still"
+        ),
+        low=0.0,
+        labels=("age",),
+        x_label="% of the entries, newest first",
+        y_label="age in images",
     )
