@@ -59,7 +59,7 @@ def column_potentials(
     n, k = scores.shape
     g = torch.zeros(k, dtype=torch.float64, device=scores.device)
     for _ in range(math.ceil(most_iterations / ROUND)):
-        kernel = scores.double().div_(epsilon).add_(g)
+        kernel = (scores.double() / epsilon).add_(g)
         kernel.sub_(kernel.logsumexp(1, keepdim=True))  # rows sum to 1, in logarithms
         change = math.log(n / k) - kernel.logsumexp(0)
         kernel.add_(change).exp_()
