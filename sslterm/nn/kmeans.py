@@ -16,7 +16,7 @@ APART = 1e-4
 
 @torch.no_grad()
 def pca_whiten(features: Tensor, dimensions: int) -> Tensor:
-    """PCA to `dimensions`, unit variance in each, then unit length (Caron et al. 2018, arXiv:1807.05520, §4.2).
+    """PCA to `dimensions`, unit variance in each, then unit length (Caron et al. 2018, arXiv:1807.05520, §3.4).
 
     Args:
         features: [N, D].

@@ -1,7 +1,7 @@
 """Balanced assignments by Sinkhorn-Knopp.
 
-Cuturi 2013, arXiv:1306.0895; for cluster codes Asano et al. 2020, arXiv:1911.05371, §3.2, and Caron et al. 2020,
-arXiv:2006.09882, §3.1, Eq. 3.
+Cuturi 2013, arXiv:1306.0895; for cluster codes Asano et al. 2020, arXiv:1911.05371, Eq. 6 to 8, and Caron et al. 2020,
+arXiv:2006.09882, §3.1, Eq. 3 to 5.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from sklearn.metrics import normalized_mutual_info_score
 from torch import Tensor
 
 from sslterm.errors import UsageError
+from sslterm.methods.base import Clusters
 from sslterm.methods.joint_embedding.deepcluster import DeepCluster, Sobel, uniform_order
 from sslterm.methods.joint_embedding.pseudo_labels import REMEMBERED, History
 from sslterm.nn.kmeans import nearest, pca_whiten
@@ -212,6 +213,7 @@ def test_the_cluster_of_a_new_image_is_what_the_classifier_says() -> None:
     with torch.no_grad():
         expected = F.linear(method.encode(images), method.head.weight, method.head.bias).argmax(1)
         assert torch.equal(method.assign(images), expected)
+    assert isinstance(method, Clusters)
     assert method.clusters == 5
 
 

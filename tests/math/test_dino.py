@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sslterm.errors import UsageError
+from sslterm.methods.base import Clusters
 from sslterm.methods.joint_embedding.dino import DINO, Head, distillation
 from tests.joint_embedding import CONV, VIT, Data, Step, batch_of, images_of, inputs
 
@@ -183,6 +184,7 @@ def test_it_is_the_teacher_that_is_used() -> None:
         assert torch.equal(method.embed(images), head.bottleneck(encoder(images)))
         method.center.copy_(torch.linspace(-1, 1, 7))
         assert torch.equal(method.assign(images), (head(encoder(images)) - method.center).argmax(1))
+    assert isinstance(method, Clusters)
     assert method.clusters == 7
 
 
@@ -197,6 +199,13 @@ def test_a_transformer_shows_where_it_looks() -> None:
     expected = looks / looks.amax((2, 3), keepdim=True)
     np.testing.assert_allclose(attention[2::4, 0, ::4, ::4], expected[:, 1].numpy(), rtol=1e-6)
     assert "attention" not in {panel.name for panel in build().eval().panels(batch)}
+
+
+def test_the_loss_compiles_whole_with_a_transformer() -> None:
+    method, batch = build(VIT, head_batch_norm=False), batch_of(4)
+    torch._dynamo.reset()
+    loss, _ = torch.compile(method.loss, backend="eager", fullgraph=True)(batch)
+    assert torch.isfinite(loss)
 
 
 def test_the_panel_of_outputs_says_how_even_they_are() -> None:

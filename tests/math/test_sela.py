@@ -11,6 +11,7 @@ from sklearn.metrics import normalized_mutual_info_score
 from torch import Tensor
 
 from sslterm.errors import UsageError
+from sslterm.methods.base import Clusters
 from sslterm.methods.joint_embedding.sela import (
     SeLa,
     heads_panel,
@@ -37,7 +38,7 @@ def test_value_and_gradient_are_those_of_the_paper() -> None:
     logits = torch.randn(5, 3, 4, generator=generator, dtype=torch.float64, requires_grad=True)
     labels = torch.randint(4, (5, 3), generator=generator)
     total = torch.zeros((), dtype=torch.float64)
-    for head in range(3):  # Eq. 4 for each head, and their mean
+    for head in range(3):  # Eq. 1 for each head, and their mean
         for image in range(5):
             weights = logits[image, head].exp()
             total = total - (weights[labels[image, head]] / weights.sum()).log() / 5 / 3
@@ -194,6 +195,7 @@ def test_an_image_belongs_to_what_the_first_head_says() -> None:
     method, images = build().eval(), images_of(9, seed=3)
     with torch.no_grad():
         assert torch.equal(method.assign(images), method.heads[0](method.encode(images)).argmax(1))
+    assert isinstance(method, Clusters)
     assert method.clusters == 4
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sslterm.errors import UsageError
+from sslterm.methods.base import Clusters
 from sslterm.methods.joint_embedding.swav import SwAV, swapped_prediction
 from sslterm.nn.sinkhorn import sinkhorn
 from tests.joint_embedding import CONV, Data, Step, batch_of, images_of, inputs
@@ -146,6 +147,14 @@ def test_the_queue_is_used_once_it_is_due_and_full() -> None:
     assert not without.queue_in_use
 
 
+def test_the_loss_compiles_whole_with_the_queue_in_use() -> None:
+    method, batch = build(), batch_of(8)
+    method.queue_in_use = True
+    torch._dynamo.reset()
+    loss, _ = torch.compile(method.loss, backend="eager", fullgraph=True)(batch)
+    assert torch.isfinite(loss)
+
+
 def test_an_image_belongs_to_the_prototype_that_is_nearest() -> None:
     method, images = build().eval(), images_of(20)
     with torch.no_grad():
@@ -153,6 +162,7 @@ def test_an_image_belongs_to_the_prototype_that_is_nearest() -> None:
         z = method.embed(images)
         cosines = F.cosine_similarity(z[:, None], method.prototypes.weight[None], dim=2)
         assert torch.equal(method.assign(images), cosines.argmax(1))
+    assert isinstance(method, Clusters)
     assert method.clusters == 5
 
 

@@ -8,10 +8,10 @@ Idea:
 
 Objective:
     labels y_n, centroids C: min sum_n ||x_n - C y_n||^2, x_n = features of image n, PCA-reduced,
-    whitened and of unit length                                                               (Eq. 2, §3.3)
+    whitened and of unit length                                                               (Eq. 2, §3.4)
     loss = mean cross entropy of g(f(view of image n)) and y_n, g a linear layer drawn anew      (Eq. 1)
     An empty cluster takes half of the largest. Images are drawn uniformly over pseudo-labels, so that large
-    clusters do not dominate                                                       (§3.2, trivial solutions)
+    clusters do not dominate                                                       (§3.3, trivial solutions)
 
 Departures:
     What is clustered is what `encode` gives, the pooled output of the convolutions, where the paper's
@@ -54,7 +54,7 @@ HEAD_STD = 0.01
 
 
 class Sobel(nn.Module):
-    """Grey, then its horizontal and vertical gradient: fixed filters in place of colours (§3.3)."""
+    """Grey, then its horizontal and vertical gradient: fixed filters in place of colours (§3.4)."""
 
     kernel: Tensor
 
@@ -71,7 +71,7 @@ class Sobel(nn.Module):
 
 
 def uniform_order(labels: Tensor, clusters: int) -> Tensor:
-    """As many images as there are, equally many of each cluster: an index [N] int64 (§3.2).
+    """As many images as there are, equally many of each cluster: an index [N] int64 (§3.3).
 
     Members of a large cluster come once at most; those of a small one are drawn again and again.
 

@@ -17,7 +17,7 @@ Departures:
     What is encoded with, probed and shown is the teacher, the better of the two throughout (§5.2). The norms
     of the last layer's rows are 1 throughout, as the authors' code has it by default. T_t rises step by step,
     not epoch by epoch. Weight decay is constant, and there is no stochastic depth; the ViT's positions are
-    fixed sines and cosines, so that crops of every size need no interpolation.
+    fixed sines and cosines, so that crops of every size need no interpolation, and its weights are uniform draws.
 
 Watch for:
     Teacher entropy and KL (Fig. 7): an entropy that reaches 0 is one dimension winning always, one that

@@ -8,9 +8,9 @@ Idea:
 
 Objective:
     min over labels q and network p of -1/N sum_i sum_y q(y|x_i) log p(y|x_i),
-    q(y|x_i) in {0, 1}, sum_i q(y|x_i) = N / K for every y                                       (Eq. 4)
-    Q* = diag(alpha) P^lambda diag(beta), P = p(y|x_i) / N; labels are its largest entries   (Eq. 7, 8, §3.2)
-    Several heads have labels of their own on one network; the loss is their mean                (§3.3)
+    q(y|x_i) in {0, 1}, sum_i q(y|x_i) = N / K for every y                                       (Eq. 3)
+    Q* = diag(alpha) P^lambda diag(beta), P = p(y|x_i) / N; labels are its largest entries         (Eq. 7, 8)
+    Several heads have labels of their own on one network; the loss is their mean
     The M re-labellings come at shares ((j - 1) / (M - 1))^2 of the training, densest at its beginning.
 
 Departures:
@@ -54,7 +54,7 @@ from sslterm.run.panels import Panel
 
 @in_float32
 def self_labelling(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy with the labels that are held fixed, mean over images and heads (Eq. 4).
+    """Cross entropy with the labels that are held fixed, mean over images and heads (Eq. 1).
 
     Args:
         logits: [B, H, K].

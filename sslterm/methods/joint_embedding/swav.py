@@ -12,7 +12,7 @@ Objective:
     Q = argmax_Q Tr(Q^T C^T Z) + eps H(Q), rows summing to 1, columns to N / K; by Sinkhorn      (Eq. 3 to 5)
     loss = -sum_k q_t log p_s, mean over codes t in {a, b} and over all other crops s            (Eq. 1, 6)
     Prototypes are brought to unit length before every step, and stay as they were drawn at first. Where the
-    batch is small, codes are computed together with the projections of past batches             (§4, queue)
+    batch is small, codes are computed together with the projections of past batches     (§3.1, small batches)
 
 Departures:
     The queue fills from the first step on, not from where it is first used. The views of a preset need not be
