@@ -106,6 +106,7 @@ class DeepCluster(JointEmbedding):
     views_needed: ClassVar[tuple[str, ...]] = ("a",)
     labels: Tensor
     order: Tensor
+    clusterings: Tensor
 
     def __init__(self, config: Config, inputs: Inputs) -> None:
         super().__init__(config, replace(inputs, channels=2) if config.sobel else inputs)
@@ -118,7 +119,8 @@ class DeepCluster(JointEmbedding):
         self.clusters = config.clusters
         self.filters = Sobel() if config.sobel else nn.Identity()
         self.head = nn.Linear(self.encoder.features, config.clusters)
-        self.register_buffer("labels", torch.full((inputs.train_images,), -1))
+        self.register_buffer("clusterings", torch.zeros((), dtype=torch.int64))  # how many there have been
+        self.register_buffer("labels", torch.zeros(inputs.train_images, dtype=torch.int64))
         self.register_buffer("order", torch.arange(inputs.train_images))
         self.agreement = History()
         self.wall = Wall(inputs)
@@ -133,8 +135,9 @@ class DeepCluster(JointEmbedding):
         labels, centroids = kmeans(
             points, config.clusters, iterations=config.kmeans_iterations, generator=generator
         )
-        if self.labels[0] >= 0:
+        if self.clusterings > 0:
             self.agreement.append(mutual_information(self.labels, labels))
+        self.clusterings += 1
         self.labels.copy_(labels)
         self.order.copy_(uniform_order(labels, config.clusters))
         self.wall.fill(sweep, labels, -(points - centroids[labels]).square().sum(1))
@@ -168,7 +171,7 @@ class DeepCluster(JointEmbedding):
         return labels
 
     def panels(self, batch: Batch) -> Iterator[Panel]:
-        if self.labels[0] >= 0:  # there has been a clustering
+        if self.clusterings > 0:
             yield self.wall.panel(self.clusters, "nearest to its centre")
             yield sizes_panel(self.labels, self.clusters)
         nmi = self.agreement.newest()
