@@ -86,7 +86,9 @@ def test_trains(method: str, preset: str, trained: dict[str, RunReader]) -> None
     for name, values in series.items():
         assert np.isfinite(values.value).all(), name
     assert CATALOG[method].headline in series
-    if CATALOG[method].family != "implicit":  # a game has no loss to minimise
+    # A game has no loss to minimise; and DeepCluster's classifier is drawn anew every three steps here, so that
+    # tests/math/test_deepcluster.py has epochs that are long enough.
+    if CATALOG[method].family != "implicit" and method != "deepcluster":
         loss = series["main/loss"].value
         assert loss[-8:].mean() < loss[:8].mean()
 

@@ -54,7 +54,12 @@ CATALOG_OF_DATA = "sslterm.data.catalog"
 CLI_WITHIN_A_FUNCTION = {"train", "tui"}
 """What starting a command must not import, and running it may."""
 
-BASES_OF_METHODS = {"sslterm.methods.base", "sslterm.methods.joint_embedding.embedder"}
+BASES_OF_METHODS = {
+    "sslterm.methods.base",
+    "sslterm.methods.joint_embedding.embedder",
+    "sslterm.methods.joint_embedding.multi_crop",
+    "sslterm.methods.joint_embedding.pseudo_labels",
+}
 """All of `methods` that anything names: the catalog finds the rest."""
 
 READERS = ("errors", "catalog", "run", "config", "render", "tui", "cli", "__main__", "data.catalog")

@@ -13,17 +13,22 @@ from sslterm.rows import rank, world_size
 
 
 @torch.no_grad()
-def sweep_over(store: Store, fn: Callable[[Tensor], Tensor], *, size: int) -> Tensor:
-    """`fn` over all images of a store in index order, [N, ...], equal on all ranks, which share the work.
+def sweep_over(
+    store: Store, fn: Callable[[Tensor], Tensor], index: Tensor | None = None, *, size: int
+) -> Tensor:
+    """`fn` over images of a store, [N, ...], equal on all ranks, which share the work.
 
     Args:
         fn: [B, C, H, W] -> [B, ...].
-        size: most images in a call of it.
+        index: which images, int64 [N], equal on all ranks; all of the store in their order without it.
+        size: most images in a call of `fn`.
     """
-    total, world = len(store), world_size()
+    index = torch.arange(len(store)) if index is None else index
+    total, world = len(index), world_size()
     per_rank = math.ceil(total / world)
-    mine = torch.arange(rank() * per_rank, (rank() + 1) * per_rank).clamp_max(total - 1)
-    outputs = torch.cat([fn(store.batch(index).images) for index in mine.split(size)])
+    places = torch.arange(rank() * per_rank, (rank() + 1) * per_rank).clamp_max(total - 1)
+    mine = index[places.to(index.device)]
+    outputs = torch.cat([fn(store.batch(part).images) for part in mine.split(size)])
     if world == 1:
         return outputs
     parts = [torch.empty_like(outputs) for _ in range(world)]

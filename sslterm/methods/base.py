@@ -45,8 +45,11 @@ class Stream(Protocol):
         """
 
 
-Sweep = Callable[[Callable[[Tensor], Tensor]], Tensor]
-"""sweep(fn): fn over the images of the whole training set, [N, ...], in index order, equal on all ranks."""
+class Sweep(Protocol):
+    """A look at the training set between two epochs."""
+
+    def __call__(self, fn: Callable[[Tensor], Tensor], index: Tensor | None = None) -> Tensor:
+        """`fn` over the images at `index` [N], or over all in their order: [N, ...], equal on all ranks."""
 
 
 class Update(Protocol):

@@ -78,6 +78,11 @@ class Backbone(nn.Module):
         output: Tensor = self.net(self._standardised(images))
         return output
 
+    def attention(self, images: Tensor) -> Tensor:
+        """Of a ViT: how its class token looks at the patches, [B, heads, H / patch, W / patch]."""
+        assert isinstance(self.net, ViT)
+        return self.net.attention(self._standardised(images))
+
     def _standardised(self, images: Tensor) -> Tensor:
         return (images - self.pixel_mean) / self.pixel_std
 

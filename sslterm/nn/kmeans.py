@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,7 +16,7 @@ APART = 1e-4
 
 @torch.no_grad()
 def pca_whiten(features: Tensor, dimensions: int) -> Tensor:
-    """PCA to `dimensions`, unit variance in each, then unit length (Caron et al. 2018, arXiv:1807.05520, §4.2).
+    """PCA to `dimensions`, unit variance in each, then unit length (Caron et al. 2018, arXiv:1807.05520, §3.4).
 
     Args:
         features: [N, D].
@@ -22,12 +24,14 @@ def pca_whiten(features: Tensor, dimensions: int) -> Tensor:
     Returns:
         [N, min(dimensions, D)] float32. Directions without variance become zeros.
     """
-    centred = (features - features.mean(0)).double()
-    variance, axes = torch.linalg.eigh(centred.T @ centred / len(features))  # rising
+    mean = features.mean(0, dtype=torch.float64)
+    parts = features.split(max(1, CHUNK_VALUES // features.shape[1]))
+    covariance = sum((part - mean).T @ (part - mean) for part in parts) / len(features)  # float64
+    variance, axes = torch.linalg.eigh(covariance)  # rising
     variance, axes = variance.flip(0)[:dimensions], axes.flip(1)[:, :dimensions]
     floor = variance[0].clamp_min(1e-30) * 1e-10
     scale = torch.where(variance > floor, variance.clamp_min(floor).rsqrt(), torch.zeros_like(variance))
-    return F.normalize((centred @ axes * scale).float(), dim=1)
+    return torch.cat([F.normalize(((part - mean) @ (axes * scale)).float(), dim=1) for part in parts])
 
 
 @torch.no_grad()
@@ -83,3 +87,20 @@ def _fill(labels: Tensor, k: int) -> Tensor:
         labels[members[::2]] = empty
         counts = torch.bincount(labels, minlength=k)
     return labels
+
+
+def mutual_information(a: Tensor, b: Tensor) -> float:
+    """What one labelling tells of another, as a share of sqrt(H(a) H(b)): 0 for nothing, 1 for all (NMI).
+
+    Args:
+        a, b: [N] int64, not negative.
+    """
+    joint = torch.stack((a, b), dim=1).unique(dim=0, return_counts=True)[1].double()  # only what occurs
+    h_a, h_b = (_entropy(labels.unique(return_counts=True)[1].double()) for labels in (a, b))
+    if h_a == 0 or h_b == 0:  # a single cluster tells nothing
+        return 1.0 if h_a == h_b else 0.0
+    return (h_a + h_b - _entropy(joint)) / math.sqrt(h_a * h_b)
+
+
+def _entropy(counts: Tensor) -> float:
+    return float(torch.special.entr(counts / counts.sum()).sum())

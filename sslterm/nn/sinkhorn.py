@@ -1,15 +1,20 @@
-"""Balanced soft assignments by Sinkhorn-Knopp.
+"""Balanced assignments by Sinkhorn-Knopp.
 
-Cuturi 2013, arXiv:1306.0895; for cluster codes Asano et al. 2020, arXiv:1911.05371, §3.2, and Caron et al. 2020,
-arXiv:2006.09882, §3.1, Eq. 3.
+Cuturi 2013, arXiv:1306.0895; for cluster codes Asano et al. 2020, arXiv:1911.05371, Eq. 6 to 8, and Caron et al. 2020,
+arXiv:2006.09882, §3.1, Eq. 3 to 5.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
 
 from sslterm.nn.precision import in_float32
+
+ROUND = 20
+"""Iterations of `column_potentials` between two returns to logarithms."""
 
 
 @torch.no_grad()
@@ -26,8 +31,43 @@ def sinkhorn(scores: Tensor, *, epsilon: float, iterations: int) -> Tensor:
         [N, K], rows sum to 1; columns sum to N / K the more nearly, the more iterations.
     """
     n, k = scores.shape
-    q = ((scores - scores.max()) / epsilon).exp()
-    for _ in range(iterations):
-        q = q / (q.sum(0) * k).clamp_min(torch.finfo(q.dtype).tiny)
-        q = q / (q.sum(1, keepdim=True) * n).clamp_min(torch.finfo(q.dtype).tiny)
-    return q * n
+    logits = scores / epsilon
+    logits = logits - logits.logsumexp(0) + math.log(n / k)  # the first columns, safe from underflow
+    q = logits.softmax(1)
+    for _ in range(iterations - 1):
+        q = q * (n / k / q.sum(0).clamp_min(torch.finfo(q.dtype).tiny))
+        q = q / q.sum(1, keepdim=True)
+    return q
+
+
+@torch.no_grad()
+def column_potentials(
+    scores: Tensor, *, epsilon: float, tolerance: float = 0.01, most_iterations: int = 2000
+) -> Tensor:
+    """What to add to the logits so that softmax(scores / epsilon + g) uses all columns equally, [K] float64.
+
+    The optimum itself, where `sinkhorn` takes a few steps towards it. Scalings are found in float64 by products
+    with the kernel, which is taken anew from logarithms every `ROUND` iterations: so no row or column can
+    vanish, however small epsilon is.
+
+    Args:
+        scores: [N, K].
+        epsilon: weight of the entropy.
+        tolerance: most that a column's sum may differ from N / K, as a share of it.
+        most_iterations: after these it is what it is.
+    """
+    n, k = scores.shape
+    g = torch.zeros(k, dtype=torch.float64, device=scores.device)
+    for _ in range(math.ceil(most_iterations / ROUND)):
+        kernel = (scores.double() / epsilon).add_(g)
+        kernel.sub_(kernel.logsumexp(1, keepdim=True))  # rows sum to 1, in logarithms
+        change = math.log(n / k) - kernel.logsumexp(0)
+        kernel.add_(change).exp_()
+        columns = torch.ones_like(g)
+        for _ in range(ROUND):
+            rows = 1 / (kernel @ columns)
+            before, columns = columns, (n / k) / (rows @ kernel)
+        g = g + change + columns.log()
+        if bool((before / columns - 1).abs().max() <= tolerance):
+            break
+    return g - g.mean()

@@ -7,7 +7,6 @@ whatever grid comes in, so that one network takes the crops of every size.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -81,6 +80,9 @@ class ViT(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
+        for block in self.blocks:
+            for weight in block.qkv.weight.detach().chunk(3):  # type: ignore[operator, union-attr]
+                nn.init.xavier_uniform_(weight)  # query, key and value are layers of their own
         fan = channels * patch**2 + shape.width  # the projection of a patch is a linear layer
         nn.init.uniform_(self.embed.weight, -((6 / fan) ** 0.5), (6 / fan) ** 0.5)
         nn.init.zeros_(self.embed.bias)  # type: ignore[arg-type]
@@ -121,15 +123,17 @@ class ViT(nn.Module):
                 f"images of {height} x {width} pixels do not divide into patches of {self.patch}"
             )
         grid = self.embed(images)  # [B, D, h, w]
-        x = grid.flatten(2).transpose(1, 2) + positions(*grid.shape[2:], self.features).to(grid.device)
-        return torch.cat((self.token.expand(len(x), -1, -1).to(x.dtype), x.to(x.dtype)), dim=1)
+        height, width = grid.shape[2:]
+        x = grid.flatten(2).transpose(1, 2) + positions(height, width, self.features, grid.device)
+        return torch.cat((self.token.expand(len(x), -1, -1), x), dim=1)  # [B, 1 + h * w, D], float32
 
 
-@lru_cache(maxsize=16)
-def positions(height: int, width: int, features: int) -> Tensor:
-    """Sines and cosines of the row and of the column at geometrically falling rates, [h * w, features]."""
-    rates = 10_000.0 ** (-torch.arange(features // 4, dtype=torch.float64) / (features // 4))
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+def positions(height: int, width: int, features: int, device: torch.device | None = None) -> Tensor:
+    """Sines and cosines of the column and of the row at geometrically falling rates, [h * w, features]."""
+    rates = 10_000.0 ** (-torch.arange(features // 4, device=device) / (features // 4))
+    rows, columns = torch.meshgrid(
+        torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
+    )
     angles = [place.flatten()[:, None] * rates for place in (columns, rows)]
     waves: list[Tensor] = [wave for angle in angles for wave in (angle.sin(), angle.cos())]
-    return torch.cat(waves, 1).float()
+    return torch.cat(waves, 1)

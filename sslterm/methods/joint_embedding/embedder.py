@@ -49,14 +49,15 @@ class JointEmbedding(Method):
     """The `[augment.*]` that the preset must have."""
 
     def __init__(
-        self, config: EncoderConfig, inputs: Inputs, *, views_needed: tuple[str, ...] | None = None
+        self, config: EncoderConfig, inputs: Inputs, *, views: tuple[str, ...] | None = None
     ) -> None:
+        """`views` takes the place of `views_needed` where a field of `config` decides."""
         super().__init__()
-        views_needed = self.views_needed if views_needed is None else views_needed
-        if tuple(sorted(inputs.views)) != views_needed:
+        views = self.views_needed if views is None else views
+        if tuple(sorted(inputs.views)) != views:
             needed, given = (
                 " and ".join(f"[augment.{name}]" for name in names) or "none"
-                for names in (views_needed, sorted(inputs.views))
+                for names in (views, sorted(inputs.views))
             )
             raise UsageError(f"this method takes its views from {needed}, and the preset has {given}")
         self.views = {name: View(view) for name, view in inputs.views.items()}
@@ -95,8 +96,15 @@ def build_encoder(config: EncoderConfig, inputs: Inputs) -> Backbone:
     """The network that `[method]` describes.
 
     Raises:
-        UsageError: its fields do not go together.
+        UsageError: its fields do not go together, or a ViT's patches do not divide what it is to see.
     """
+    sides = {inputs.height, inputs.width, *(view.size for view in inputs.views.values())}
+    for side in sides if config.patch else ():
+        if side % config.patch:
+            raise UsageError(
+                f"method.patch = {config.patch} does not divide images or views of {side} pixels",
+                f"set the size of each view to a multiple of {config.patch}, or another method.patch",
+            )
     try:
         return Backbone(
             config.backbone,

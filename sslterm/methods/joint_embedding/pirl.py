@@ -95,7 +95,7 @@ class PIRL(JointEmbedding):
 
     def __init__(self, config: Config, inputs: Inputs) -> None:
         jigsaw = config.transform == "jigsaw"
-        super().__init__(config, inputs, views_needed=("a", "b", "tile") if jigsaw else ("a", "b"))
+        super().__init__(config, inputs, views=("a", "b", "tile") if jigsaw else ("a", "b"))
         if not jigsaw and not inputs.views["b"].size and inputs.height != inputs.width:
             raise UsageError(
                 f"method.transform: images of {inputs.height} x {inputs.width} pixels cannot be turned by 90 degrees",
