@@ -11,6 +11,7 @@ import torch
 from scipy.integrate import quad
 from torch import Tensor
 
+from sslterm.catalog import CATALOG
 from sslterm.evaluate.embedding import (
     Watchdog,
     alignment,
@@ -91,9 +92,10 @@ HEALTHY = {"test/embedding_std": 0.8, "test/embedding_rank_share": 0.5, "test/us
         ({"test/embedding_rank_share": 0.01}, "dimensions"),
         ({"test/used_clusters": 0.01}, "clusters"),
         ({"test/embedding_std": 0.01, "test/embedding_rank_share": 0.01}, "constant"),
+        ({"test/embedding_std": 0.01, "test/used_clusters": 0.01}, "clusters"),
     ],
 )
-def test_the_gravest_collapse_is_named(change: dict[str, float], kind: str) -> None:
+def test_the_most_particular_collapse_is_named(change: dict[str, float], kind: str) -> None:
     found = find_collapse(HEALTHY | change)
     assert found is not None
     assert found.kind == kind
@@ -144,6 +146,19 @@ def test_lost_dimensions_are_noticed(tmp_path: Path) -> None:
     assert any(text.startswith("collapse of dimensions: embeddings differ in about") for text in told)
 
 
-@pytest.mark.parametrize("method", ["simclr", "byol", "simsiam", "barlow-twins", "vicreg"])
+def test_one_cluster_for_all_is_noticed(tmp_path: Path) -> None:
+    never_centred = {
+        "center_momentum": 0.99999,
+        "teacher_temperature": 0.02,
+        "teacher_temperature_start": 0.02,
+    }
+    told = warnings_of(tmp_path, "dino", steps=120, outputs=256, freeze_fraction=0.0, **never_centred)
+    assert told[0].startswith("collapse of the clusters: images spread over 0.4 % of those they could use")
+
+
+HEALTHY_METHODS = [entry.name for entry in CATALOG.values() if entry.topic == "representation"]
+
+
+@pytest.mark.parametrize("method", HEALTHY_METHODS)
 def test_a_healthy_training_is_silent(tmp_path: Path, method: str) -> None:
-    assert warnings_of(tmp_path, method) == []
+    assert warnings_of(tmp_path, method, steps=160) == []

@@ -77,11 +77,18 @@ class Collapse:
 
 
 def find_collapse(numbers: Mapping[str, float]) -> Collapse | None:
-    """Which collapse the numbers of an evaluation show, the gravest first; None where they show none.
+    """Which collapse the numbers of an evaluation show, the most particular first; None where they show none.
 
     Args:
         numbers: of `embedding_numbers`, and `test/used_clusters` where there are clusters.
     """
+    used = numbers.get("test/used_clusters", 1.0)
+    if used < LEAST_CLUSTERS:
+        return Collapse(
+            "clusters",
+            f"collapse of the clusters: images spread over {100 * used:.1f} % of those they could use; lower the "
+            "rate, balance assignments harder (epsilon, iterations, centring), or ask for fewer clusters",
+        )
     std = numbers.get("test/embedding_std", 1.0)
     if std < LEAST_STD:
         return Collapse(
@@ -97,13 +104,6 @@ def find_collapse(numbers: Mapping[str, float]) -> Collapse | None:
             f"collapse to a constant: the embeddings have shrunk to a standard deviation of {scale:.1g}, so that "
             "all images look alike; strengthen what keeps them apart (variance term, negatives), or lower the "
             "weight decay",
-        )
-    used = numbers.get("test/used_clusters", 1.0)
-    if used < LEAST_CLUSTERS:
-        return Collapse(
-            "clusters",
-            f"collapse of the clusters: images spread over {100 * used:.1f} % of those they could use; lower the "
-            "rate, balance assignments harder (epsilon, iterations, centring), or ask for fewer clusters",
         )
     rank = numbers.get("test/embedding_rank_share", 1.0)
     if rank < LEAST_RANK_SHARE:
