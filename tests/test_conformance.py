@@ -89,7 +89,7 @@ def test_trains(method: str, preset: str, trained: dict[str, RunReader]) -> None
     # A game has no loss to minimise; and DeepCluster's classifier is drawn anew every three steps here, so that
     # tests/math/test_deepcluster.py has epochs that are long enough.
     if CATALOG[method].family != "implicit" and method != "deepcluster":
-        loss = series["main/loss"].value
+        loss = series["main/loss"].value[3:]  # queues and banks are random for the first epoch, of three steps
         assert loss[-8:].mean() < loss[:8].mean()
 
 

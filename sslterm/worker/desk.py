@@ -101,7 +101,8 @@ def other_source(desk: Desk, name: str, progress: Stage) -> Source:
         dataclasses.replace(split, images=_with_channels(split.images, inputs.channels))
         for split in (source.train, source.test)
     )
-    return dataclasses.replace(source, train=train, test=test)
+    called = path.resolve().name if path.is_dir() else source.name  # of all that is named "folder", which
+    return dataclasses.replace(source, name=called, train=train, test=test)
 
 
 def read_image(path: Path, shape: tuple[int, int, int]) -> Tensor:
