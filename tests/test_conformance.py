@@ -86,9 +86,9 @@ def test_trains(method: str, preset: str, trained: dict[str, RunReader]) -> None
     for name, values in series.items():
         assert np.isfinite(values.value).all(), name
     assert CATALOG[method].headline in series
-    # A game has no loss to minimise; and DeepCluster's classifier is drawn anew every three steps here, so that
-    # tests/math/test_deepcluster.py has epochs that are long enough.
-    if CATALOG[method].family != "implicit" and method != "deepcluster":
+    # A game has no loss to minimise; DeepCluster's classifier is drawn anew every three steps here, so that
+    # tests/math/test_deepcluster.py has epochs that are long enough; DINO's targets sharpen as it learns.
+    if CATALOG[method].family != "implicit" and method not in ("deepcluster", "dino"):
         loss = series["main/loss"].value[3:]  # queues and banks are random for the first epoch, of three steps
         assert loss[-8:].mean() < loss[:8].mean()
 
