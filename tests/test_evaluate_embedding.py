@@ -153,7 +153,7 @@ def test_one_cluster_for_all_is_noticed(tmp_path: Path) -> None:
         "teacher_temperature_start": 0.02,
     }
     told = warnings_of(tmp_path, "dino", steps=120, outputs=256, freeze_fraction=0.0, **never_centred)
-    assert told[0].startswith("collapse of the clusters: images spread over 0.4 % of those they could use")
+    assert told[0].startswith("collapse of the clusters: images spread over ")
 
 
 HEALTHY_METHODS = [entry.name for entry in CATALOG.values() if entry.topic == "representation"]
