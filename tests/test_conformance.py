@@ -89,7 +89,9 @@ def test_trains(method: str, preset: str, trained: dict[str, RunReader]) -> None
     # A game has no loss to minimise; DeepCluster's classifier is drawn anew every three steps here, so that
     # tests/math/test_deepcluster.py has epochs that are long enough; DINO's targets sharpen as it learns.
     if CATALOG[method].family != "implicit" and method not in ("deepcluster", "dino"):
-        loss = series["main/loss"].value[3:]  # queues and banks are random for the first epoch, of three steps
+        loss = series["main/loss"].value[
+            3:
+        ]  # queues and banks are random for the first epoch, of three steps
         assert loss[-8:].mean() < loss[:8].mean()
 
 
