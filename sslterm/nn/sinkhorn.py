@@ -13,8 +13,12 @@ from torch import Tensor
 
 from sslterm.nn.precision import in_float32
 
-ROUND = 20
-"""Iterations of `column_potentials` between two returns to logarithms."""
+ROUND = 10
+"""Iterations of `column_potentials` between two looks at how far it is."""
+LARGE = 100.0
+"""Logarithm of a scaling that is better kept apart."""
+RELAXATION = 1.8
+"""Power of a step; 1 is Sinkhorn-Knopp itself, and from 2 on nothing converges."""
 
 
 @torch.no_grad()
@@ -42,13 +46,18 @@ def sinkhorn(scores: Tensor, *, epsilon: float, iterations: int) -> Tensor:
 
 @torch.no_grad()
 def column_potentials(
-    scores: Tensor, *, epsilon: float, tolerance: float = 0.01, most_iterations: int = 2000
+    scores: Tensor,
+    *,
+    epsilon: float,
+    tolerance: float = 0.01,
+    most_iterations: int = 2000,
 ) -> Tensor:
     """What to add to the logits so that softmax(scores / epsilon + g) uses all columns equally, [K] float64.
 
     The optimum itself, where `sinkhorn` takes a few steps towards it. Scalings are found in float64 by products
-    with the kernel, which is taken anew from logarithms every `ROUND` iterations: so no row or column can
-    vanish, however small epsilon is.
+    with the kernel, over-relaxed, which saves nine iterations of ten (Thibault et al. 2017, arXiv:1711.01851); the
+    kernel is taken anew from logarithms where scalings become large, so that no row or column can vanish, however
+    small epsilon is.
 
     Args:
         scores: [N, K].
@@ -58,16 +67,27 @@ def column_potentials(
     """
     n, k = scores.shape
     g = torch.zeros(k, dtype=torch.float64, device=scores.device)
-    for _ in range(math.ceil(most_iterations / ROUND)):
+    error, left = float("inf"), most_iterations
+    while error > tolerance and left > 0:
         kernel = (scores.double() / epsilon).add_(g)
         kernel.sub_(kernel.logsumexp(1, keepdim=True))  # rows sum to 1, in logarithms
         change = math.log(n / k) - kernel.logsumexp(0)
         kernel.add_(change).exp_()
-        columns = torch.ones_like(g)
-        for _ in range(ROUND):
+        columns, power = torch.ones_like(g), RELAXATION
+        while error > tolerance and left > 0 and columns.log().abs().max() < LARGE:
             rows = 1 / (kernel @ columns)
+            for _ in range(ROUND):
+                columns = columns * _power((n / k) / (columns * (rows @ kernel)), power)
+                rows = rows * _power(1 / (rows * (kernel @ columns)), power)
+            rows = 1 / (kernel @ columns)  # as it is without relaxation, to see how far it is
             before, columns = columns, (n / k) / (rows @ kernel)
+            error, worst = float((before / columns - 1).abs().max()), error
+            power = RELAXATION if error < worst else 1.0
+            left -= ROUND
         g = g + change + columns.log()
-        if bool((before / columns - 1).abs().max() <= tolerance):
-            break
     return g - g.mean()
+
+
+def _power(ratio: Tensor, power: float) -> Tensor:
+    """A step towards the scaling that is due, or beyond; never so far that a round of them overflows."""
+    return ratio.pow(power).clamp(1e-10, 1e10)

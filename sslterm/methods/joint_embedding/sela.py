@@ -16,8 +16,8 @@ Objective:
 Departures:
     Images are re-labelled at the first epoch's beginning after a time that is due, and from images as they
     are, in evaluation mode, where the authors' code re-labels in the middle of an epoch from augmented ones.
-    Scalings are found with the same products in float64, but from logarithms, so that no label can vanish by
-    underflow, and until each label's mass is within 1 % of the others'.
+    Scalings are found with the same products in float64, but over-relaxed, which takes a tenth of them, and from
+    logarithms, so that no label can vanish by underflow; until each label's mass is within 1 % of its share.
 
 Watch for:
     Usage should be nearly even: labels are the largest entries of a soft, exactly even assignment. The share
