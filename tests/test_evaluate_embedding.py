@@ -103,6 +103,15 @@ def test_the_most_particular_collapse_is_named(change: dict[str, float], kind: s
     assert find_collapse({}) is None
 
 
+def test_a_representation_that_unfolds_is_not_warned_of() -> None:
+    """The first evaluations of a Barlow Twins training that ends well; then those of a BYOL that stays on a line."""
+    dog = Watchdog()
+    for share in (0.0152, 0.0272, 0.0354, 0.0385):
+        assert not dog.look(HEALTHY | {"test/embedding_rank_share": share})
+    told = [dog.look(HEALTHY | {"test/embedding_rank_share": share}) for share in (0.0112, 0.0111, 0.0128)]
+    assert [bool(text) for text in told] == [False, True, False]
+
+
 def test_a_warning_comes_once_and_only_for_what_lasts() -> None:
     bad, other = HEALTHY | {"test/embedding_std": 0.0}, HEALTHY | {"test/used_clusters": 0.0}
     dog = Watchdog()
