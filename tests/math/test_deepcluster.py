@@ -17,13 +17,13 @@ from sslterm.methods.base import Clusters
 from sslterm.methods.joint_embedding.deepcluster import DeepCluster, Sobel, uniform_order
 from sslterm.methods.joint_embedding.pseudo_labels import REMEMBERED, History
 from sslterm.nn.kmeans import nearest, pca_whiten
-from tests.joint_embedding import CONV, SIDE, Data, Step, batch_of, images_of, inputs
+from tests.embedding_parts import ENCODER, SIDE, Data, Step, batch_of, images_of, inputs
 
 IMAGES = 64
 
 
 def build(**changes: Any) -> DeepCluster:
-    fields: dict[str, Any] = {**CONV, "clusters": 5, "pca": 4, "kmeans_iterations": 50, "sobel": False}
+    fields: dict[str, Any] = {**ENCODER, "clusters": 5, "pca": 4, "kmeans_iterations": 50, "sobel": False}
     torch.manual_seed(0)
     config = DeepCluster.Config(**{**fields, **changes})
     return DeepCluster(config, inputs("a", train_images=IMAGES)).train()

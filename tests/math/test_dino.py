@@ -14,10 +14,10 @@ from torch import Tensor
 from sslterm.errors import UsageError
 from sslterm.methods.base import Clusters
 from sslterm.methods.joint_embedding.dino import DINO, Head, distillation
-from tests.joint_embedding import CONV, VIT, Data, Step, batch_of, images_of, inputs
+from tests.embedding_parts import ENCODER, VIT, Data, Step, batch_of, images_of, inputs
 
 
-def build(encoder: dict[str, Any] = CONV, **changes: Any) -> DINO:
+def build(encoder: dict[str, Any] = ENCODER, **changes: Any) -> DINO:
     fields: dict[str, Any] = {
         **encoder,
         "local_crops": 2,

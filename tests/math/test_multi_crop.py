@@ -17,7 +17,7 @@ from sslterm.methods.joint_embedding.multi_crop import (
     cross_entropies,
     through,
 )
-from tests.joint_embedding import CONV, VIT, images_of, inputs, view
+from tests.embedding_parts import ENCODER, VIT, images_of, inputs, view
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Config(MultiCropConfig):
 
 
 def multi_crop(local_crops: int, *views: str) -> MultiCrop:
-    return MultiCrop(Config(**CONV, local_crops=local_crops), inputs(*views))
+    return MultiCrop(Config(**ENCODER, local_crops=local_crops), inputs(*views))
 
 
 def test_there_are_two_large_crops_and_the_small_ones() -> None:

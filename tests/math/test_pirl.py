@@ -80,13 +80,13 @@ def test_the_jigsaw_shuffles_every_image_in_its_own_way() -> None:
 def test_every_tile_has_a_view_of_its_own() -> None:
     tile = replace(STILL, size=4, crop=(4 / 9, 4 / 9))  # 4 of 6 pixels, anywhere: jitter and gap
     method = build(views={"a": STILL, "b": STILL, "tile": tile})
-    image = torch.arange(18 * 18).view(1, 1, 18, 18).expand(8, 3, -1, -1) / 324
+    image = torch.arange(18 * 18).view(1, 1, 18, 18).expand(32, 3, -1, -1) / 324
     corners = (method.transform(image)[:, :, 0, 0, 0] * 324).round().long()  # [B, 9]
     places = torch.stack((corners // 18 % 6, corners % 18 % 6), dim=-1).flatten(0, 1)
     assert places.max() == 2
     assert places.min() == 0
     assert len(places.unique(dim=0)) == 9
-    assert any(len(one.unique(dim=0)) > 1 for one in places.view(8, 9, 2))
+    assert any(len(one.unique(dim=0)) > 1 for one in places.view(32, 9, 2))
 
 
 def test_the_rotation_turns_by_quarters() -> None:

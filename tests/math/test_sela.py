@@ -19,13 +19,13 @@ from sslterm.methods.joint_embedding.sela import (
     self_labelling,
     transported,
 )
-from tests.joint_embedding import CONV, Data, Step, batch_of, images_of, inputs
+from tests.embedding_parts import ENCODER, Data, Step, batch_of, images_of, inputs
 
 IMAGES = 64
 
 
 def build(**changes: Any) -> SeLa:
-    fields: dict[str, Any] = {**CONV, "heads": 3, "clusters": 4, "sharpness": 25.0, "relabellings": 5}
+    fields: dict[str, Any] = {**ENCODER, "heads": 3, "clusters": 4, "sharpness": 25.0, "relabellings": 5}
     torch.manual_seed(0)
     return SeLa(SeLa.Config(**{**fields, **changes}), inputs("a", train_images=IMAGES)).train()
 

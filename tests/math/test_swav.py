@@ -13,12 +13,12 @@ from sslterm.errors import UsageError
 from sslterm.methods.base import Clusters
 from sslterm.methods.joint_embedding.swav import SwAV, swapped_prediction
 from sslterm.nn.sinkhorn import sinkhorn
-from tests.joint_embedding import CONV, Data, Step, batch_of, images_of, inputs
+from tests.embedding_parts import ENCODER, Data, Step, batch_of, images_of, inputs
 
 
 def build(**changes: Any) -> SwAV:
     fields: dict[str, Any] = {
-        **CONV,
+        **ENCODER,
         "local_crops": 2,
         "projector": (16, 6),
         "prototypes": 5,
