@@ -8,6 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from sslterm.config.resolve import resolve
+from sslterm.engine.build import build_method
+from sslterm.errors import UsageError
 from sslterm.methods.joint_embedding.simclr import SimCLR, nt_xent
 from sslterm.rows import gather
 from tests.embedding_parts import ENCODER, batch_of, embeddings, inputs
@@ -88,3 +91,10 @@ def test_panels_say_how_well_pairs_are_found() -> None:
     assert (similarity.low, similarity.center, similarity.high) == (-1.0, 0.0, 1.0)
     assert "60 held-out images" in similarity.caption
     assert views.array.shape == (48, 3, 16, 16)
+
+
+@pytest.mark.parametrize("method", ["simclr", "byol", "simsiam", "vicreg", "barlow-twins"])
+def test_a_projector_of_no_layers_is_refused(method: str) -> None:
+    experiment = resolve(method, "patterns", overrides=["method.projector=[]"])
+    with pytest.raises(UsageError, match=r"method\.projector has no layers"):
+        build_method(experiment, inputs(a=experiment.augment["a"], b=experiment.augment["b"], batch=16))

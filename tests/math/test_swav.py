@@ -179,7 +179,7 @@ def test_panels_show_usage_and_codes() -> None:
 
 
 def test_what_cannot_work_is_refused() -> None:
-    with pytest.raises(UsageError, match="queue = 7 is shorter than a batch, of 8 images"):
+    with pytest.raises(UsageError, match="queue = 7 is smaller than a batch of 8"):
         build(queue=7)
     with pytest.raises(UsageError, match="projector has no layers"):
         build(projector=())

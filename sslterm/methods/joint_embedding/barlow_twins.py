@@ -41,10 +41,13 @@ from torch import Tensor
 
 from sslterm.config.schema import Count, NonNegative
 from sslterm.data.batch import Batch
-from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs
-from sslterm.methods.joint_embedding.embedder import EncoderConfig, JointEmbedding, views_panel
-from sslterm.nn.heads import Projector
+from sslterm.methods.joint_embedding.embedder import (
+    EncoderConfig,
+    JointEmbedding,
+    build_projector,
+    views_panel,
+)
 from sslterm.nn.precision import in_float32
 from sslterm.rows import gather
 from sslterm.run.panels import Panel
@@ -118,12 +121,8 @@ class BarlowTwins(JointEmbedding):
 
     def __init__(self, config: Config, inputs: Inputs) -> None:
         super().__init__(config, inputs)
-        if not config.projector:
-            raise UsageError(
-                "method.projector has no layers", "give widths, the embedding's last: [256, 128]"
-            )
         self.config = config
-        self.projector = Projector(self.encoder.features, config.projector)
+        self.projector = build_projector(self.encoder, config.projector)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         z_a, z_b = self.embed_views(batch.images)  # [B, D] each

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from sslterm.config.schema import Count, Momentum
 from sslterm.data.batch import Batch
 from sslterm.methods.base import Inputs, Stream, Update
-from sslterm.methods.joint_embedding.embedder import EncoderConfig, JointEmbedding
+from sslterm.methods.joint_embedding.embedder import EncoderConfig, JointEmbedding, build_projector
 from sslterm.nn.ema import cosine_between, follow
 from sslterm.nn.heads import Projector
 from sslterm.nn.norm import BatchNorm
@@ -67,7 +67,7 @@ class BYOL(JointEmbedding):
     def __init__(self, config: Config, inputs: Inputs) -> None:
         super().__init__(config, inputs)
         self.config = config
-        projector = Projector(self.encoder.features, config.projector)
+        projector = build_projector(self.encoder, config.projector)
         norms = [BatchNorm(config.projector[-1], affine=False)] if config.projector_batch_norm else []
         self.projector = nn.Sequential(projector, *norms)
         self.predictor = Projector(config.projector[-1], (*config.predictor, config.projector[-1]))

@@ -36,8 +36,7 @@ from torch import Tensor
 from sslterm.config.schema import Count, Positive
 from sslterm.data.batch import Batch
 from sslterm.methods.base import Inputs
-from sslterm.methods.joint_embedding.embedder import EncoderConfig, JointEmbedding
-from sslterm.nn.heads import Projector
+from sslterm.methods.joint_embedding.embedder import EncoderConfig, JointEmbedding, build_projector
 from sslterm.nn.precision import in_float32
 from sslterm.rows import gather
 
@@ -70,7 +69,7 @@ class SimCLR(JointEmbedding):
     def __init__(self, config: Config, inputs: Inputs) -> None:
         super().__init__(config, inputs)
         self.config = config
-        self.projector = Projector(self.encoder.features, config.projector)
+        self.projector = build_projector(self.encoder, config.projector)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         z_a, z_b = self.embed_views(batch.images)  # [B, D] each

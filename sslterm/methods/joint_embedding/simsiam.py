@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from sslterm.config.schema import Count
 from sslterm.data.batch import Batch
 from sslterm.methods.base import Inputs, Stream, Update
-from sslterm.methods.joint_embedding.embedder import EncoderConfig, JointEmbedding
+from sslterm.methods.joint_embedding.embedder import EncoderConfig, JointEmbedding, build_projector
 from sslterm.nn.heads import Projector
 from sslterm.nn.norm import BatchNorm
 from sslterm.nn.precision import in_float32
@@ -58,10 +58,9 @@ class SimSiam(JointEmbedding):
     def __init__(self, config: Config, inputs: Inputs) -> None:
         super().__init__(config, inputs)
         self.config = config
+        projector = build_projector(self.encoder, config.projector)
         width = config.projector[-1]
-        self.projector = nn.Sequential(
-            Projector(self.encoder.features, config.projector), BatchNorm(width, affine=False)
-        )
+        self.projector = nn.Sequential(projector, BatchNorm(width, affine=False))
         self.predictor = Projector(width, (*config.predictor, width))
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

@@ -41,9 +41,8 @@ from torch import Tensor, nn
 
 from sslterm.config.schema import Count, Fraction, Natural, Positive
 from sslterm.data.batch import Batch
-from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Stream, Update
-from sslterm.methods.joint_embedding.embedder import similarity_panel
+from sslterm.methods.joint_embedding.embedder import build_projector, check_queue, similarity_panel
 from sslterm.methods.joint_embedding.multi_crop import (
     MultiCrop,
     MultiCropConfig,
@@ -51,7 +50,6 @@ from sslterm.methods.joint_embedding.multi_crop import (
     cross_entropies,
     through,
 )
-from sslterm.nn.heads import Projector
 from sslterm.nn.precision import in_float32
 from sslterm.nn.queue import Queue
 from sslterm.nn.sinkhorn import sinkhorn
@@ -100,19 +98,12 @@ class SwAV(MultiCrop):
 
     def __init__(self, config: Config, inputs: Inputs) -> None:
         super().__init__(config, inputs)
-        if not config.projector:
-            raise UsageError(
-                "method.projector has no layers", "give widths, the projection's last: [256, 64]"
-            )
-        if 0 < config.queue < inputs.batch:
-            raise UsageError(
-                f"method.queue = {config.queue} is shorter than a batch, of {inputs.batch} images",
-                f"set method.queue={inputs.batch * 8} or another multiple of the batch, or 0 for none",
-            )
+        if config.queue:
+            check_queue(config.queue, inputs)
         self.config = config
         self.clusters = config.prototypes
+        self.projector = build_projector(self.encoder, config.projector)
         width = config.projector[-1]
-        self.projector = Projector(self.encoder.features, config.projector)
         self.prototypes = nn.Linear(width, config.prototypes, bias=False)
         self.queue_a = Queue(config.queue, width)
         self.queue_b = Queue(config.queue, width)

@@ -38,8 +38,12 @@ from torch import Tensor
 from sslterm.config.schema import Count, NonNegative
 from sslterm.data.batch import Batch
 from sslterm.methods.base import Inputs
-from sslterm.methods.joint_embedding.embedder import EncoderConfig, JointEmbedding, views_panel
-from sslterm.nn.heads import Projector
+from sslterm.methods.joint_embedding.embedder import (
+    EncoderConfig,
+    JointEmbedding,
+    build_projector,
+    views_panel,
+)
 from sslterm.nn.precision import in_float32
 from sslterm.rows import gather
 from sslterm.run.panels import Panel
@@ -80,7 +84,7 @@ class VICReg(JointEmbedding):
     def __init__(self, config: Config, inputs: Inputs) -> None:
         super().__init__(config, inputs)
         self.config = config
-        self.projector = Projector(self.encoder.features, config.projector)
+        self.projector = build_projector(self.encoder, config.projector)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         z_a, z_b = (gather(z) for z in self.embed_views(batch.images))  # [N, D] each
