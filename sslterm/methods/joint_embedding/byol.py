@@ -17,6 +17,8 @@ Departures:
     The views of a preset need not be the paper's; those of `imagenet` are, but are cut from images that were
     first brought to 224 pixels. The target's BatchNorm uses the statistics of its own batch, as in the paper;
     its running statistics, used in evaluation alone, follow the online network's.
+    The projection of `patterns` ends in BatchNorm without a scale, as SimSiam's: a network as small as that one
+    loses all but a few dimensions without it.
 
 Watch for:
     The embedding's standard deviation over 1/sqrt(D): near 1 is healthy, near 0 is collapse. A loss that
