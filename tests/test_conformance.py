@@ -25,7 +25,7 @@ from sslterm.engine.checkpoint import list_checkpoints, open_checkpoint
 from sslterm.engine.sweep import sweep_over
 from sslterm.engine.update import Clock, Updater
 from sslterm.errors import UsageError
-from sslterm.methods.base import CAPABILITIES, Batch, LossFn, Method
+from sslterm.methods.base import CAPABILITIES, Batch, LossFn, Method, Solves
 from sslterm.render.panel import draw_panel
 from sslterm.run.layout import RunDirectory
 from sslterm.run.reader import RunReader
@@ -252,6 +252,8 @@ def test_keeps_what_it_claims(method: str, preset: str) -> None:
     with torch.no_grad():
         for name in has:
             _CALLS[name](built, images)
+        if isinstance(built, Solves):
+            _check_solve(built, images)
 
 
 def _are_images(images: Tensor, shape: tuple[int, ...]) -> None:
@@ -304,10 +306,52 @@ def _check_log_prob(method: Method, images: Tensor) -> None:
     assert torch.equal(first, again)
 
 
+def _check_complete(method: Method, images: Tensor) -> None:
+    mask = torch.zeros(len(images), 1, *images.shape[2:])
+    mask[:, :, 8:24, 8:24] = 1
+    *_, final = method.complete(images, mask, torch.Generator().manual_seed(0))
+    _are_images(final, tuple(images.shape))
+    assert torch.equal(final * (1 - mask), images * (1 - mask))  # what was there stays
+    assert not torch.equal(final * mask, images * mask)
+
+
+def _check_colorize(method: Method, images: Tensor) -> None:
+    _are_images(method.colorize(images.mean(1, keepdim=True)), (len(images), 3, *images.shape[2:]))
+
+
+def _check_track(method: Method, clips: Tensor) -> None:
+    mask = torch.zeros(2, *clips.shape[3:])
+    mask[0, :16], mask[1, 16:] = 1, 1
+    tracked = method.track(clips[0], mask)
+    _are_images(tracked, (clips.shape[1], 2, *clips.shape[3:]))
+    assert torch.equal(tracked[0], mask)
+
+
+def _check_predict(method: Method, clips: Tensor) -> None:
+    _are_images(method.predict(clips[:, : method.context], 3), (len(clips), 3, *clips.shape[2:]))
+
+
+def _check_solve(method: Solves, images: Tensor) -> None:
+    """On the same draws the same figures, one for every image."""
+    torch.manual_seed(0)
+    figures = method.solve(images)
+    torch.manual_seed(0)
+    again = method.solve(images)
+    assert set(figures) == set(method.solved)
+    for name, values in figures.items():
+        assert values.shape == (len(images),), name
+        assert torch.isfinite(values).all(), name
+        assert torch.equal(values, again[name]), name
+
+
 _CALLS = {
     "encode": _check_encode,
     "sample": _check_sample,
     "reconstruct": _check_reconstruct,
     "decode": _check_decode,
     "log_prob": _check_log_prob,
+    "complete": _check_complete,
+    "colorize": _check_colorize,
+    "track": _check_track,
+    "predict": _check_predict,
 }

@@ -13,6 +13,7 @@ from sslterm.evaluate.features import (
     batches,
     choose,
     device_of,
+    double,
     encode,
     evaluating,
     own_randomness,
@@ -22,7 +23,7 @@ from sslterm.evaluate.features import (
 )
 from sslterm.evaluate.knn import knn_accuracy
 from sslterm.evaluate.likelihood import NAMES, log_probs
-from sslterm.methods.base import Clusters, EmbedsViews, Encodes, Likelihood, Method, Reconstructs
+from sslterm.methods.base import Clusters, EmbedsViews, Encodes, Likelihood, Method, Reconstructs, Solves
 
 GALLERY = 10_000
 """Most training images that vote in the online kNN."""
@@ -44,6 +45,7 @@ def online_metrics(method: Method, train: Store, test: Store, *, seed: int) -> I
       compares; Clusters: `test/used_clusters` (a share)
     - Likelihood: `test/nll_nats` (exact), `test/neg_elbo_nats` (bound) or `test/nll_estimate_nats`
     - Reconstructs: `test/mse`
+    - Solves: the figures of its task, e.g. `test/accuracy`
 
     A function of the method's weights and the seed; the random state and every module's mode stay as they
     were.
@@ -65,6 +67,18 @@ def online_metrics(method: Method, train: Store, test: Store, *, seed: int) -> I
         with own_randomness(device_of(method), seed):
             error = reconstruction_error(method, test, index)
         yield "test/mse", error
+    if isinstance(method, Solves):
+        with own_randomness(device_of(method), seed):
+            figures = solved(method, test, index)
+        yield from ((f"test/{name}", float(values.mean())) for name, values in figures.items())
+
+
+def solved(method: Solves, store: Store, index: Tensor | None = None) -> dict[str, Tensor]:
+    """The figures of a method's own task on the images at `index`, one for every image: [N] float64 each."""
+    assert isinstance(method, nn.Module)
+    with evaluating(method):
+        parts = [method.solve(batch.images) for batch in batches(store, index)]
+    return {name: torch.cat([double(part[name]) for part in parts]) for name in method.solved}
 
 
 def _encoder_metrics(

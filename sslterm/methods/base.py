@@ -179,6 +179,20 @@ class Clusters(Protocol):
 
 
 @runtime_checkable
+class Solves(Protocol):
+    """What sets itself a task of which the answer is known, such as a puzzle or a picture to be restored."""
+
+    solved: Mapping[str, str]
+    """The figures of `solve`, and the unit of each, with what guessing reaches: "share (chance 0.25)"."""
+
+    def solve(self, images: Tensor) -> dict[str, Tensor]:
+        """Set the task on [B, (T,) C, H, W] and solve it: figures by name, [B] each, one for every image.
+
+        What naive answers reach on the same task ("mse_copy_last") belongs beside what the method reaches.
+        """
+
+
+@runtime_checkable
 class Samples(Protocol):
     def sample(self, n: int, generator: torch.Generator, label: Tensor | None = None) -> Iterator[Tensor]:
         """Partial images [n, C, H, W] in [0, 1]; the last is final."""
@@ -228,6 +242,15 @@ class Tracks(Protocol):
         """Clip [T, C, H, W] and mask of its first frame [K, H, W] -> masks [T, K, H, W]."""
 
 
+@runtime_checkable
+class Predicts(Protocol):
+    context: int
+    """Frames that it looks at."""
+
+    def predict(self, clips: Tensor, n: int) -> Tensor:
+        """The `n` frames after clips [B, T, C, H, W], T >= context: [B, n, C, H, W], all in [0, 1]."""
+
+
 CAPABILITIES: Mapping[str, type[Any]] = {
     "encode": Encodes,
     "sample": Samples,
@@ -237,4 +260,5 @@ CAPABILITIES: Mapping[str, type[Any]] = {
     "complete": Completes,
     "colorize": Colorizes,
     "track": Tracks,
+    "predict": Predicts,
 }

@@ -16,10 +16,10 @@ from sslterm.errors import DataError, UsageError, did_you_mean
 from sslterm.evaluate.features import choose, encode, evaluating, own_randomness, rankme, relative_std
 from sslterm.evaluate.fidelity import SAMPLES, draw_samples, fidelity
 from sslterm.evaluate.likelihood import ImportanceWeighted, likelihood
-from sslterm.evaluate.online import reconstruction_error
+from sslterm.evaluate.online import reconstruction_error, solved
 from sslterm.evaluate.panels import images_panel, reconstructions_panel
 from sslterm.evaluate.probe import probe
-from sslterm.methods.base import Encodes, Likelihood, Reconstructs, Samples
+from sslterm.methods.base import Encodes, Likelihood, Reconstructs, Samples, Solves
 from sslterm.run.events import append_event
 from sslterm.run.results import PROBE
 from sslterm.worker.desk import Desk, other_source, read_image
@@ -171,7 +171,7 @@ def _probe(desk: Desk, request: Probe, report: Report) -> dict[str, Any]:
 
 def _evaluate(desk: Desk, request: Evaluate, report: Report) -> dict[str, Any]:
     method = desk.loaded.method
-    if not isinstance(method, Likelihood | Samples | Reconstructs | Encodes):
+    if not isinstance(method, Likelihood | Samples | Reconstructs | Encodes | Solves):
         raise desk.cannot("evaluate")
     if request.samples and not isinstance(method, ImportanceWeighted):
         kind = (
@@ -207,6 +207,8 @@ def _measures(
         )
     if isinstance(method, Reconstructs):
         yield "reconstruction", _reconstruction(method, desk, n, seed)
+    if isinstance(method, Solves):
+        yield "task", _task(method, desk, n, seed)
     if isinstance(method, Encodes):
         yield "embedding", _embedding(method, desk, n, seed)
     if isinstance(method, Samples):
@@ -221,6 +223,16 @@ def _reconstruction(method: Reconstructs, desk: Desk, n: int | None, seed: int) 
         error = reconstruction_error(method, desk.test, index)
     about = {"n": len(index), "split": "test", "seed": seed}
     yield {"name": "mse", "value": error, "unit": "per value in [0, 1]", "kind": "exact", **about}
+
+
+def _task(method: Solves, desk: Desk, n: int | None, seed: int) -> Iterator[dict[str, Any]]:
+    index = choose(len(desk.test), n, seed=seed)
+    with own_randomness(desk.device, seed):
+        figures = solved(method, desk.test, index)
+    for name, values in figures.items():
+        error = float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
+        about = {"kind": "estimate", "standard_error": error, "n": len(values), "split": "test", "seed": seed}
+        yield {"name": name, "value": float(values.mean()), "unit": method.solved[name], **about}
 
 
 def _embedding(method: Encodes, desk: Desk, n: int | None, seed: int) -> Iterator[dict[str, Any]]:

@@ -1,61 +1,10 @@
-"""The table of contents: every method, without importing any of them.
-
-A method is listed here only when it passes the conformance suite (`tests/test_conformance.py`).
-"""
+"""Energy-based representation learning: what is alike has to be close, and not everything may be."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from sslterm.catalog.entry import Entry
 
-from sslterm.errors import UsageError, did_you_mean
-
-Capability = Literal["encode", "sample", "reconstruct", "decode", "log_prob", "complete", "colorize", "track"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One method of the catalog."""
-
-    name: str
-    """Catalog key = file name (with `-` for `_`) = preset folder = test id."""
-    topic: Literal["pretext", "representation", "generative"]
-    family: str
-    """Where the method stands in its topic, e.g. "explicit, approximate"."""
-    title: str
-    authors: str
-    year: int
-    paper: str
-    """arXiv identifier, DOI or address of the paper."""
-    target: str
-    """"module:Class", imported only when the method is built."""
-    capabilities: tuple[Capability, ...]
-    headline: str
-    """The metric to watch, as it is named in metrics.jsonl."""
-    unit: str
-    """Its unit, and what kind of number it is."""
-    opens_on: tuple[str, ...]
-    """Panels worth seeing first."""
-    uses_labels: bool = False
-    """Whether the method may look at labels (evaluations always may)."""
-
-
-_ENTRIES = (
-    Entry(
-        name="autoencoder",
-        topic="pretext",
-        family="compress and reconstruct",
-        title="Reducing the Dimensionality of Data with Neural Networks",
-        authors="Hinton & Salakhutdinov",
-        year=2006,
-        paper="doi:10.1126/science.1127647",
-        target="sslterm.methods.pretext.autoencoder:Autoencoder",
-        capabilities=("encode", "reconstruct", "decode"),
-        headline="test/mse",
-        unit="per value (held-out)",
-        opens_on=("reconstructions", "code-map"),
-    ),
+ENTRIES = (
     Entry(
         name="npid",
         topic="representation",
@@ -252,45 +201,4 @@ _ENTRIES = (
         unit="accuracy (held-out, uses labels)",
         opens_on=("covariance", "standard-deviations"),
     ),
-    Entry(
-        name="vae",
-        topic="generative",
-        family="explicit, approximate",
-        title="Auto-Encoding Variational Bayes",
-        authors="Kingma & Welling",
-        year=2014,
-        paper="arXiv:1312.6114",
-        target="sslterm.methods.latent.vae:VAE",
-        capabilities=("encode", "sample", "reconstruct", "decode", "log_prob"),
-        headline="test/neg_elbo_nats",
-        unit="nats (bound, held-out)",
-        opens_on=("latent-plane", "reconstructions"),
-    ),
-    Entry(
-        name="dcgan",
-        topic="generative",
-        family="implicit",
-        title="Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks",
-        authors="Radford, Metz & Chintala",
-        year=2016,
-        paper="arXiv:1511.06434",
-        target="sslterm.methods.adversarial.dcgan:DCGAN",
-        capabilities=("encode", "sample", "decode"),
-        headline="discriminator/loss",
-        unit="nats",
-        opens_on=("samples",),
-    ),
 )
-
-CATALOG: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}
-
-
-def find_method(name: str) -> Entry:
-    """The catalog's entry for `name`.
-
-    Raises:
-        UsageError: no such method.
-    """
-    if name not in CATALOG:
-        raise UsageError(f"there is no method {name!r}", did_you_mean(name, CATALOG))
-    return CATALOG[name]

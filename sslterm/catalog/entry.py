@@ -1,0 +1,37 @@
+"""What the catalog says of a method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Capability = Literal[
+    "encode", "sample", "reconstruct", "decode", "log_prob", "complete", "colorize", "track", "predict"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One method of the catalog."""
+
+    name: str
+    """Catalog key = file name (with `-` for `_`) = preset folder = test id."""
+    topic: Literal["pretext", "representation", "generative"]
+    family: str
+    """Where the method stands in its topic, e.g. "explicit, approximate"."""
+    title: str
+    authors: str
+    year: int
+    paper: str
+    """arXiv identifier, DOI or address of the paper."""
+    target: str
+    """"module:Class", imported only when the method is built."""
+    capabilities: tuple[Capability, ...]
+    headline: str
+    """The metric to watch, as it is named in metrics.jsonl."""
+    unit: str
+    """Its unit, and what kind of number it is."""
+    opens_on: tuple[str, ...]
+    """Panels worth seeing first."""
+    uses_labels: bool = False
+    """Whether the method may look at labels (evaluations always may)."""
