@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import lzma
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -48,6 +49,7 @@ class Panel:
         center: value of the neutral colour of a diverging map; None means a sequential map.
         labels: names of bars, series, classes, or of the columns of an image grid.
         x_label, y_label: what the axes are, with units.
+        x_range: where the first and the last point of a curve stand; None numbers the points from 0.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Panel:
     labels: tuple[str, ...] = ()
     x_label: str = ""
     y_label: str = ""
+    x_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -138,5 +141,11 @@ def _checked(about: Mapping[str, Any]) -> dict[str, Any]:
     columns, labels = about.get("columns", 0), about.get("labels", [])
     if not isinstance(columns, int) or not isinstance(labels, list):
         raise ValueError("its description is damaged")
-    ranges = {key: None if about.get(key) is None else float(about[key]) for key in ("low", "high", "center")}
+    ranges: dict[str, Any] = {
+        key: None if about.get(key) is None else float(about[key]) for key in ("low", "high", "center")
+    }
+    between = about.get("x_range")
+    if between is not None:
+        first, last = map(float, between)
+        ranges["x_range"] = (first, last) if math.isfinite(last - first) and first != last else None
     return {**taken, **ranges, "columns": max(0, columns), "labels": tuple(map(str, labels))}
