@@ -61,6 +61,8 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "reconstruct": Command("sslterm.cli.use:reconstruct", "Images beside their reconstructions."),
         "probe": Command("sslterm.cli.use:probe", "Measure what the features are good for."),
         "evaluate": Command("sslterm.cli.use:evaluate", "Measure likelihood, fidelity, reconstruction."),
+        "embed": Command("sslterm.cli.features:embed", "Write the features of all images to a file."),
+        "neighbors": Command("sslterm.cli.features:neighbors", "Find the images most like a picture."),
     },
     "Know": {
         "methods": Command("sslterm.cli.methods:methods", "All methods, as the tree of their kinds."),

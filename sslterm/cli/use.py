@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, ask, show
+from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, ask, data_of, show
 from sslterm.cli.complete import complete_source
 from sslterm.cli.options import Root, RunName
 from sslterm.cli.output import GAP, print_json, print_line, print_table
@@ -130,7 +130,7 @@ def probe(
     with Preview() as preview:
         answer = ask(
             run, runs, device, checkpoint, preview, "probe",
-            protocols=_words(protocol), layers=_words(layer or ""), data=_data(data), seed=seed,
+            protocols=_words(protocol), layers=_words(layer or ""), data=data_of(data), seed=seed,
         )  # fmt: skip
     if as_json:
         print_json(answer)
@@ -201,13 +201,6 @@ def evaluate(
         print_line(f"likelihood: {protocol}, seed {seed}")
     for skipped in answer["skipped"]:
         print_line(f"{skipped['name']}: left out; {skipped['reason']}{GAP}({skipped['hint']})")
-
-
-def _data(data: str | None) -> str | None:
-    """A folder as an absolute path, anything else as it is."""
-    if data is None or not Path(data).expanduser().is_dir():
-        return data
-    return str(Path(data).expanduser().absolute())
 
 
 def _words(text: str) -> list[str]:

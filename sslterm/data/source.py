@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sslterm.config.schema import ClipConfig, DataConfig
@@ -24,20 +25,22 @@ class Split:
         labels: int64 [N], -1 where unknown.
         factors: float32 [N, F], what a procedural source drew, as `Source.factor_names` say; or None.
         masks: uint8 [N, T, H, W] of a video source: 0 is background, k is its k-th object; or None.
+        names: str objects [N], the files that the images come from, below the folder; or None.
     """
 
     images: Tensor
     labels: Tensor
     factors: Tensor | None = None
     masks: Tensor | None = None
+    names: NDArray[np.object_] | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim not in (4, 5):
             raise ValueError(
                 f"images are uint8 [N, (T,) C, H, W], not {self.images.dtype} {tuple(self.images.shape)}"
             )
-        for name in ("labels", "factors", "masks"):
-            value: Tensor | None = getattr(self, name)
+        for name in ("labels", "factors", "masks", "names"):
+            value: Tensor | NDArray[np.object_] | None = getattr(self, name)
             if value is not None and len(value) != len(self.images):
                 raise ValueError(f"{len(value)} {name} for {len(self.images)} images")
 
@@ -51,6 +54,7 @@ class Split:
             self.labels[index],
             None if self.factors is None else self.factors[index],
             None if self.masks is None else self.masks[index],
+            None if self.names is None else self.names[index if isinstance(index, slice) else index.numpy()],
         )
 
 

@@ -25,6 +25,7 @@ from sslterm.run.results import PROBE
 from sslterm.worker.desk import Desk, other_source, read_image
 from sslterm.worker.embedding import embed, neighbours
 from sslterm.worker.explore import CODES, code_of, decode_codes, explore, interpolate, traverse
+from sslterm.worker.features import search, write_all
 from sslterm.worker.outputs import Report, Stage, partial_reporter, stages, write_output
 from sslterm.worker.requests import (
     Code,
@@ -32,6 +33,7 @@ from sslterm.worker.requests import (
     Embed,
     Evaluate,
     Explore,
+    Features,
     Interpolate,
     Neighbours,
     Probe,
@@ -39,6 +41,7 @@ from sslterm.worker.requests import (
     Reload,
     Request,
     Sample,
+    Search,
     Traverse,
 )
 
@@ -73,6 +76,10 @@ def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
             result = embed(desk, request, report)
         case Neighbours():
             result = neighbours(desk, request, report)
+        case Features():
+            result = write_all(desk, request, report)
+        case Search():
+            result = search(desk, request, report)
         case Reload():
             desk.reload()
             result = {"images": desk.loaded.images}

@@ -134,13 +134,38 @@ class Neighbours:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Features:
+    """-> {path, n, dimensions, layer, data, splits}: features of all images, written to a file."""
+
+    out: str
+    """A file ending in .npz, .safetensors or .parquet; or a folder, which gets an .npz."""
+    data: str = ""
+    """Another data set, by name, or a folder."""
+    split: Literal["all", "train", "test"] = "all"
+    layer: str = ""
+    """The name of a layer; without it, what the method's `encode` gives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """-> {path, data, n, results: [{image, neighbours: [{similarity, split, index, label, file}]}]}"""
+
+    images: tuple[str, ...]
+    """Files."""
+    data: str = ""
+    split: Literal["all", "train", "test"] = "all"
+    k: Count = 8
+    out: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reload:
     """-> {images}: go over to the newest checkpoint."""
 
 
 Request = (
     Sample | Traverse | Reconstruct | Probe | Evaluate
-    | Explore | Decode | Code | Interpolate | Embed | Neighbours | Reload
+    | Explore | Decode | Code | Interpolate | Embed | Neighbours | Features | Search | Reload
 )  # fmt: skip
 REQUESTS: Mapping[str, type[Request]] = {
     "sample": Sample,
@@ -154,6 +179,8 @@ REQUESTS: Mapping[str, type[Request]] = {
     "interpolate": Interpolate,
     "embed": Embed,
     "neighbours": Neighbours,
+    "features": Features,
+    "search": Search,
     "reload": Reload,
 }
 """By the request's `do`."""
