@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "continue": Command("sslterm.cli.control:continue_", "Go on after a pause."),
         "stop": Command("sslterm.cli.control:stop", "Save a training run and end it."),
         "checkpoint": Command("sslterm.cli.control:checkpoint", "Save a training run now."),
+        "reproduce": Command("sslterm.cli.reproduce:reproduce", "Train a run again; does the same come out?"),
     },
     "Watch": {
         "monitor": Command("sslterm.cli.monitor:monitor", "Watch runs live; control them."),
