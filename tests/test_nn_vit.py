@@ -83,7 +83,7 @@ def test_tokens_are_patches_through_a_linear_layer_and_their_place() -> None:
     images = torch.rand(2, 3, 8, 12)
     patches = images.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
     expected = F.linear(patches, net.embed.weight.flatten(1), net.embed.bias) + positions(2, 3, 192)
-    tokens = net._tokens(images)
+    tokens = net.tokens(images)
     torch.testing.assert_close(tokens[:, 1:], expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(tokens[:, 0], net.token[:, 0].expand(2, -1))
 
@@ -117,7 +117,7 @@ def test_attention_is_that_of_the_last_block_from_the_class_token() -> None:
     net, images = small(), torch.rand(2, 3, 16, 8)
     looks = net.attention(images)
     assert looks.shape == (2, 3, 4, 2)
-    x = net._tokens(images)
+    x = net.tokens(images)
     for block in net.blocks[:-1]:
         x = block(x)
     weights = net.blocks[-1].attention(x)[:, :, 0]  # [B, heads, T]
