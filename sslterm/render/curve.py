@@ -248,6 +248,12 @@ def _draw_y_axis(cells: Cells, frame: Frame, ranges: Ranges) -> None:
 def x_ticks(ranges: Ranges, count: int, *, time: bool = False) -> list[tuple[float, str]]:
     """Places on the axis of x as it is scaled, with their names; seconds as times, where it is of `time`."""
     low, high = ranges.x
+    if ranges.points:
+        step = -(
+            -len(ranges.points) // max(count, 1)
+        )  # the last is always named, and every so many before it
+        named = enumerate(ranges.points)
+        return [(float(n), name) for n, name in named if (len(ranges.points) - 1 - n) % step == 0]
     if ranges.log_x:
         ticks = log_ticks(10.0**low, 10.0**high, count)
         return [(float(np.log10(t)), f"{short(t)} s" if time else short(t)) for t in ticks]

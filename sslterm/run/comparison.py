@@ -23,7 +23,8 @@ _HIGHER: Final = frozenset(
      "smallest_class", "images_per_second"}
 )  # fmt: skip
 _LOWER: Final = frozenset(
-    {"loss", "mse", "mse_restored", "mse_masked", "neg_elbo", "nll", "nll_estimate", "iw_nll", "bits_per_dim", "FD", "class_kl"}
+    {"loss", "mse", "mse_restored", "mse_masked", "neg_elbo", "nll", "nll_estimate", "iw_nll", "bits_per_dim",
+     "FD", "class_kl"}
 )  # fmt: skip
 _UNIT: Final = re.compile(r"_(nats|bits_per_dim|bits)$")
 _OPPONENTS: Final = frozenset({"generator", "discriminator", "critic"})

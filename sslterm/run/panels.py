@@ -47,6 +47,7 @@ class Panel:
         low, high: range of the values; None takes the data's own.
         center: value of the neutral colour of a diverging map; None means a sequential map.
         labels: names of bars, series, classes, or of the columns of an image grid.
+        points: names of the points of a curve, where they are no numbers.
         x_label, y_label: what the axes are, with units.
     """
 
@@ -59,6 +60,7 @@ class Panel:
     high: float | None = None
     center: float | None = None
     labels: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
     x_label: str = ""
     y_label: str = ""
 
@@ -135,8 +137,9 @@ def _checked(about: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a panel besides its array, all of the types they should have."""
     texts = ("name", "kind", "caption", "x_label", "y_label")
     taken = {key: str(about[key]) for key in texts if key in about}
-    columns, labels = about.get("columns", 0), about.get("labels", [])
-    if not isinstance(columns, int) or not isinstance(labels, list):
+    columns, labels, points = about.get("columns", 0), about.get("labels", []), about.get("points", [])
+    if not isinstance(columns, int) or not isinstance(labels, list) or not isinstance(points, list):
         raise ValueError("its description is damaged")
     ranges = {key: None if about.get(key) is None else float(about[key]) for key in ("low", "high", "center")}
-    return {**taken, **ranges, "columns": max(0, columns), "labels": tuple(map(str, labels))}
+    names = {"labels": tuple(map(str, labels)), "points": tuple(map(str, points))}
+    return {**taken, **ranges, **names, "columns": max(0, columns)}

@@ -21,8 +21,8 @@ Departures:
     patch's own deviation.
 
 Watch for:
-    The prediction panel is in pixels: shapes should be continued, blurred at first. The loss of normalised
-    patches starts at about 1, what the patch's own mean gives, and falls slowly. Linear probes of MAE are
+    The prediction panel is in pixels: shapes should be continued, blurred at first. An error of normalised
+    patches of 1 is what the patch's own mean gives; below it, the network knows something. Linear probes of MAE are
     modest beside fine-tuning (`probe --protocol finetune`), and middle blocks may be better than the last.
 
 Shapes:
@@ -32,6 +32,7 @@ Shapes:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -307,9 +308,10 @@ class MAE(Method):
 
 def _check_heads(config: MAE.Config) -> None:
     """The decoder's width must divide into heads, and into sines and cosines of both places."""
-    if config.decoder_width % config.decoder_heads or config.decoder_width % 4:
+    step = math.lcm(config.decoder_heads, 4)
+    if config.decoder_width % step:
         raise UsageError(
             f"method.decoder_width = {config.decoder_width} does not divide into {config.decoder_heads} heads "
             "and by 4",
-            f"set method.decoder_width={4 * config.decoder_heads * max(1, config.decoder_width // (4 * config.decoder_heads))}",
+            f"set method.decoder_width={step * max(1, config.decoder_width // step)}",
         )
