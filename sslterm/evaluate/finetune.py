@@ -18,7 +18,7 @@ from sslterm.data.store import Store
 from sslterm.evaluate.classifier import Classifier, Tuning, accuracy, fine_tune
 from sslterm.evaluate.features import Features, Progress, choose_by_class, no_progress
 from sslterm.evaluate.linear import fit_linear
-from sslterm.evaluate.treatment import copy_for, make_plan
+from sslterm.evaluate.treatment import copy_for, make_plan, reached_by_layer
 from sslterm.methods.base import Method
 
 DRAWS = 3
@@ -68,9 +68,6 @@ def finetune(
         images.
     """
     labels, total = learned[next(iter(learned))][0].labels, len(train[1])
-    for layer in learned:  # what cannot be is said before anything is trained
-        images = train[0].batch(train[1][:2]).images
-        make_plan(networks.trained, images, layer, layers=tuning.layers, rate=tuning.rate)
     draws = [
         choose_by_class(labels, amount, seed=seed + draw)
         if amount
@@ -140,7 +137,7 @@ def fine_tuned_accuracy(
     """
     store, index = train
     images = store.batch(index[:2]).images
-    plan = make_plan(method, images, layer, layers=tuning.layers, rate=tuning.rate)
+    plan = make_plan(reached_by_layer(method, images), layer, layers=tuning.layers, rate=tuning.rate)
     network = copy_for(plan, method, redrawn)
     classes = int(store.labels[index.to(store.labels.device)].max()) + 1
     classifier = Classifier(network, layer, images, classes).to(store.device)

@@ -28,6 +28,7 @@ from sslterm.evaluate.finetune import Networks, finetune
 from sslterm.evaluate.knn import NEIGHBOURS, TEMPERATURE, centred, knn_accuracy
 from sslterm.evaluate.linear import fit_linear
 from sslterm.evaluate.linear_sgd import fit_linear_sgd
+from sslterm.evaluate.treatment import make_plan, reached_by_layer
 from sslterm.methods.base import Encodes, Method
 from sslterm.run.results import ENCODER
 
@@ -158,6 +159,16 @@ def probe(
     assert isinstance(untrained, Encodes)
     found = {name: find_protocol(name) for name in protocols}
     train_index, test_index = _labelled(train, "training", seed), _labelled(test, "test", seed)
+    tuning = tuning or Tuning()
+    if any(
+        base == FINETUNE for base, _ in found.values()
+    ):  # what cannot be is said before anything is computed
+        images = train.batch(train_index[:2]).images
+        reached = reached_by_layer(method, images)
+        for layer in (
+            (ENCODER,) if layers is None else layers or (name for name in reached if name != ENCODER)
+        ):
+            make_plan(reached, layer, layers=tuning.layers, rate=tuning.rate)
 
     def features(network: Encodes, title: str) -> dict[str, tuple[Features, Features]]:
         if layers is None:
@@ -178,7 +189,7 @@ def probe(
             with own_randomness(device_of(method), seed):
                 yield from finetune(
                     name, amount, networks, (train, train_index), (test, test_index),
-                    learned=trained, raw=raw, tuning=tuning or Tuning(), seed=seed, progress=progress,
+                    learned=trained, raw=raw, tuning=tuning, seed=seed, progress=progress,
                 )  # fmt: skip
             continue
         protocol = partial(PROTOCOLS[base], amount=amount) if amount else PROTOCOLS[base]

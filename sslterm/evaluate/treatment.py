@@ -111,11 +111,11 @@ class Plan:
     new: frozenset[str]
 
 
-def make_plan(method: Method, images: Tensor, layer: str, *, layers: Sequence[str], rate: float) -> Plan:
+def make_plan(reached: Mapping[str, set[str]], layer: str, *, layers: Sequence[str], rate: float) -> Plan:
     """The plan for a head on `layer`.
 
     Args:
-        images: [B, C, H, W], any.
+        reached: of `reached_by_layer`.
         layers: "NAME=HOW" in the order in which they count: NAME is a layer, "first..last" or "all"; HOW is
             "frozen", "new" (drawn anew, and learnt at `rate`) or a learning rate.
         rate: of all that `layers` leaves out.
@@ -123,7 +123,6 @@ def make_plan(method: Method, images: Tensor, layer: str, *, layers: Sequence[st
     Raises:
         UsageError: there is no such layer, or what is asked for is nothing that could be done.
     """
-    reached = reached_by_layer(method, images)
     own = parameters_by_layer(reached)
     if layer not in reached:
         raise UsageError(f"there is no layer {layer!r}", did_you_mean(layer, own))

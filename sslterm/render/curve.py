@@ -272,6 +272,7 @@ def _draw_x_axis(cells: Cells, plot: Plot, frame: Frame, ranges: Ranges) -> None
     free = frame.left
     for tick, label in x_ticks(ranges, max(columns // 12, 3), time=plot.x_label == TIME):
         place = frame.left + round((tick - low) / (high - low) * (2 * columns - 1)) // 2
-        start = max(place - text_width(label) // 2, free)
+        start = place - text_width(label) // 2
+        start = max(min(start, end - text_width(label)) if ranges.points else start, free)
         if start + text_width(label) <= end:
             free = cells.put(label, row, start, MUTED) + 1

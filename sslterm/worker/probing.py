@@ -108,6 +108,5 @@ def layers_panel(rows: Sequence[Mapping[str, Any]], data: str) -> Panel:
         ),
         labels=tuple(columns.values()),
         points=tuple(row["layer"] for row in rows),
-        x_label="layer",
         y_label="accuracy, %",
     )

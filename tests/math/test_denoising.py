@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -84,7 +85,9 @@ def test_an_image_is_distorted_alike_however_its_batch_is_cut(distortion: Distor
 
 
 @pytest.mark.parametrize("objective", ["squared", "cross-entropy"])
-def test_the_loss_compares_what_is_made_of_the_distorted_image_with_the_clean_one(objective: str) -> None:
+def test_the_loss_compares_what_is_made_of_the_distorted_image_with_the_clean_one(
+    objective: Literal["squared", "cross-entropy"],
+) -> None:
     method, x = build(replace(CONFIG, objective=objective)), images()
     torch.manual_seed(5)
     loss, aux = method.loss(batch_of(x))
