@@ -149,7 +149,9 @@ def test_reading_off_means_and_deviations_leaves_the_rest_as_in_the_paper() -> N
         found = {name: p.grad.clone() for name, p in method.named_parameters() if p.grad is not None}
         gradients.append(found)
     both, alone = gradients
-    assert both.keys() - alone.keys() == {"decoder.statistics.weight", "decoder.statistics.bias"}
+    assert both.keys() - alone.keys() == {
+        f"decoder.statistics.{layer}.{kind}" for layer in (0, 2) for kind in ("weight", "bias")
+    }
     for name, gradient in alone.items():
         assert torch.equal(gradient, both[name]), name
 

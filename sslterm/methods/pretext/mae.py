@@ -14,9 +14,9 @@ Objective:
 
 Departures:
     A picture needs the mean and deviation of every patch back, and where a patch is missing nobody knows them.
-    Where norm_pix is on, a linear layer reads them off the decoder's last features; its squared error is added
-    to the loss, but its gradient stops at the features, so that the rest is trained as in the paper. What is
-    shown, completed and measured in pixels is made with what it reads, never with the truth. Weights of query,
+    Where norm_pix is on, a layer of hidden units reads them off the decoder's last features; its squared error is
+    added to the loss, but its gradient stops at the features, so that the rest is trained as in the paper. What
+    is shown, completed and measured in pixels is made with what it reads, never with the truth. Weights of query,
     key and value are drawn as layers of their own; there is no weight for channels in the target beside the
     patch's own deviation.
 
@@ -110,7 +110,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width, eps=EPSILON)
         self.pixels = nn.Linear(width, values)
-        self.statistics = nn.Linear(width, 2)
+        self.statistics = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, 2))
         init_linear_layers(self)
 
     def forward(self, tokens: Tensor, kept: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
