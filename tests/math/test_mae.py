@@ -16,7 +16,8 @@ from sslterm.data.batch import Batch
 from sslterm.engine.optim import make_optimizer
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs
-from sslterm.methods.pretext.mae import MAE, Decoder, cut, join, patch_error, statistics
+from sslterm.methods.pretext.mae import MAE, patch_error, statistics
+from sslterm.nn.patches import PatchDecoder, cut, join
 from sslterm.nn.vit import positions
 from sslterm.rows import rows
 
@@ -158,7 +159,7 @@ def test_reading_off_means_and_deviations_leaves_the_rest_as_in_the_paper() -> N
 
 def test_the_decoder_fills_mask_tokens_in_at_their_places() -> None:
     torch.manual_seed(0)
-    decoder = Decoder(12, width=8, depth=0, heads=1, values=5)
+    decoder = PatchDecoder(12, width=8, depth=0, heads=1, values=5)
     tokens, kept = torch.randn(2, 1 + 2, 12), torch.tensor([[3, 1], [0, 2]])
     prediction, _ = decoder(tokens, kept, (2, 2))
     for row in range(2):
@@ -171,7 +172,7 @@ def test_the_decoder_fills_mask_tokens_in_at_their_places() -> None:
             torch.testing.assert_close(prediction[row, place], decoder.pixels(x))
 
 
-class Told(Decoder):
+class Told(PatchDecoder):
     """Knows the image: says its normalised patches, means and deviations."""
 
     def __init__(self, truth: Tensor) -> None:

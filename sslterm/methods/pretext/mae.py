@@ -39,7 +39,7 @@ from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from sslterm.augment import View
 from sslterm.config.schema import Count, Fraction, Positive
@@ -47,29 +47,15 @@ from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method
 from sslterm.nn.backbone import Backbone
+from sslterm.nn.patches import PatchDecoder, cut, join, pick
 from sslterm.nn.precision import in_float32
-from sslterm.nn.vit import Block, Size, ViT, init_linear_layers, positions
+from sslterm.nn.vit import Size, ViT
 from sslterm.rows import rand
 from sslterm.run.panels import Panel
 
 SHOWN = 16
 """Images in the panel of predictions."""
 EPSILON = 1e-6
-
-
-def cut(images: Tensor, patch: int) -> Tensor:
-    """[B, C, H, W] -> patches in the order of reading, [B, L, P]."""
-    return F.unfold(images, patch, stride=patch).transpose(1, 2)
-
-
-def join(patches: Tensor, patch: int, height: int, width: int) -> Tensor:
-    """What `cut` undoes: [B, L, P] -> [B, C, H, W]."""
-    return F.fold(patches.transpose(1, 2), (height, width), patch, stride=patch)
-
-
-def pick(patches: Tensor, which: Tensor) -> Tensor:
-    """Of [B, L, P], those at `which` [B, K]: [B, K, P]."""
-    return patches.gather(1, which[:, :, None].expand(-1, -1, patches.shape[2]))
 
 
 def statistics(patches: Tensor) -> Tensor:
@@ -91,45 +77,6 @@ def patch_error(prediction: Tensor, patches: Tensor, *, norm_pix: bool) -> Tenso
         mean, deviation = statistics(patches).split(1, dim=2)
         patches = (patches - mean) / deviation
     return F.mse_loss(prediction, patches)
-
-
-class Decoder(nn.Module):
-    """A light transformer over all places: encoded tokens where there are some, mask tokens elsewhere.
-
-    Args:
-        features: width of the encoded tokens.
-        width, depth, heads: of its own blocks.
-        values: P.
-    """
-
-    def __init__(self, features: int, *, width: int, depth: int, heads: int, values: int) -> None:
-        super().__init__()
-        self.width = width
-        self.embed = nn.Linear(features, width)
-        self.mask_token = nn.Parameter(torch.randn(1, 1, width) * 0.02)
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
-        self.norm = nn.LayerNorm(width, eps=EPSILON)
-        self.pixels = nn.Linear(width, values)
-        self.statistics = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, 2))
-        init_linear_layers(self)
-
-    def forward(self, tokens: Tensor, kept: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """What every place shows, and the mean and deviation of its pixels; [B, L, P] and [B, L, 2], float32.
-
-        Args:
-            tokens: [B, 1 + K, features], the class token first.
-            kept: [B, K].
-            grid: patches of a column and of a row.
-        """
-        x = self.embed(tokens)
-        there = kept[:, :, None].expand(-1, -1, self.width)
-        places = self.mask_token.to(x.dtype).expand(len(x), grid[0] * grid[1], -1)
-        places = places.scatter(1, there, x[:, 1:]) + positions(*grid, self.width, x.device)
-        x = torch.cat((x[:, :1], places), dim=1)
-        for block in self.blocks:
-            x = block(x)
-        x = self.norm(x)[:, 1:]
-        return self.pixels(x).float(), self.statistics(x.detach()).float()
 
 
 class MAE(Method):
@@ -190,7 +137,7 @@ class MAE(Method):
             )
         except ValueError as error:
             raise UsageError(f"method.{error}") from error
-        self.decoder = Decoder(
+        self.decoder = PatchDecoder(
             self.encoder.features,
             width=config.decoder_width,
             depth=config.decoder_depth,
