@@ -9,7 +9,7 @@ import pytest
 
 from sslterm.catalog import CATALOG, Entry
 from sslterm.config import presets
-from sslterm.config.presets import presets_root
+from sslterm.config.presets import default_preset, presets_root, read_preset
 from sslterm.data.catalog import SOURCES
 from sslterm.method_text import draw_tree, family_tree, read_method_text
 from tests.cli_program import Cli, cli
@@ -95,7 +95,9 @@ def test_every_method_is_explained(cli: Cli, name: str) -> None:
     assert found["headline"] == entry.headline
     assert found["panels"] == list(entry.opens_on)
     assert all(len(body) > 40 for heading, body in found["sections"].items() if heading != "Shapes")
-    assert found["settings"]
+    settings = [setting["name"] for setting in found["settings"]]
+    preset, _ = read_preset(name, default_preset(name))
+    assert sorted(settings) == sorted(preset["method"])  # those that it shares with others too
 
 
 def test_settings_are_those_of_the_preset(cli: Cli) -> None:

@@ -60,7 +60,7 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "sample": Command("sslterm.cli.use:sample", "Draw samples."),
         "traverse": Command("sslterm.cli.traverse:traverse", "Walk through the latent space."),
         "reconstruct": Command("sslterm.cli.use:reconstruct", "Images beside their reconstructions."),
-        "probe": Command("sslterm.cli.use:probe", "Measure what the features are good for."),
+        "probe": Command("sslterm.cli.probe:probe", "Measure what the features are good for."),
         "evaluate": Command("sslterm.cli.use:evaluate", "Measure likelihood, fidelity, reconstruction."),
         "embed": Command("sslterm.cli.features:embed", "Write the features of all images to a file."),
         "neighbors": Command("sslterm.cli.features:neighbors", "Find the images most like a picture."),

@@ -30,6 +30,7 @@ class Entry:
         channels: 1 grey, 3 colour; 0 where it is that of the files.
         train, test: how many images or clips there are, or are drawn unless asked otherwise; 0: it depends.
         class_names: of its labels; empty where it has none, or they are those of the folders.
+        mirrored: an image mirrored left to right is still one of its class; not so for characters.
         takes_path: it reads `data.path`.
         files: what must lie in the data folder for it to be read without a download.
         download_bytes: roughly what is fetched; 0 where nothing is.
@@ -47,6 +48,7 @@ class Entry:
     train: int = 0
     test: int = 0
     class_names: tuple[str, ...] = ()
+    mirrored: bool = True
     takes_path: bool = False
     files: tuple[str, ...] = ()
     download_bytes: int = 0
@@ -87,7 +89,7 @@ _STANDARD = "sslterm.data.standard:load"
 _ENTRIES = (
     Entry(
         name="digits", target="sslterm.data.digits:load", side=8, channels=1, train=1_500, test=297,
-        class_names=DIGITS,
+        class_names=DIGITS, mirrored=False,
         description="1,797 real handwritten digits of 8x8 pixels, part of scikit-learn",
         licence="CC BY 4.0", citation="Alpaydin & Kaynak 1998, UCI, doi:10.24432/C50P49",
     ),
@@ -108,6 +110,7 @@ _ENTRIES = (
     ),
     Entry(
         name="mnist", target=_STANDARD, side=28, channels=1, train=60_000, test=10_000, class_names=DIGITS,
+        mirrored=False,
         description="70,000 handwritten digits",
         files=tuple(f"MNIST/raw/{name}" for name in _IDX), download_bytes=11_600_000,
         licence="CC BY-SA 3.0", citation="LeCun, Bottou, Bengio & Haffner 1998, doi:10.1109/5.726791",
@@ -123,7 +126,7 @@ _ENTRIES = (
     ),
     Entry(
         name="kmnist", target=_STANDARD, side=28, channels=1, train=60_000, test=10_000,
-        class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+        class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"), mirrored=False,
         description="70,000 cursive Japanese characters",
         files=tuple(f"KMNIST/raw/{name}" for name in _IDX), download_bytes=21_000_000,
         licence="CC BY-SA 4.0", citation="Clanuwat et al. 2018, arXiv:1812.01718",
@@ -147,6 +150,7 @@ _ENTRIES = (
     ),
     Entry(
         name="svhn", target=_STANDARD, side=32, channels=3, train=73_257, test=26_032, class_names=DIGITS,
+        mirrored=False,
         description="99,289 house numbers seen from the street, cropped to a digit",
         files=("train_32x32.mat", "test_32x32.mat"), download_bytes=246_000_000,
         licence="non-commercial use", citation="Netzer et al. 2011, Reading Digits in Natural Images",

@@ -101,6 +101,22 @@ def choose(total: int, n: int | None, *, seed: int) -> Tensor:
     return torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:n]
 
 
+def choose_by_class(labels: Tensor, amount: str, *, seed: int) -> Tensor:
+    """Positions of a few images of every class, drawn, int64 on the device of `labels` [N].
+
+    Args:
+        amount: of each class: a number ("10"), or a share ("1%", at least one image).
+    """
+    order = choose(len(labels), None, seed=seed).to(labels.device)
+    members = [order[labels[order] == label] for label in torch.unique(labels).tolist()]
+    return torch.cat([of_class[: _how_many(amount, len(of_class))] for of_class in members])
+
+
+def _how_many(amount: str, total: int) -> int:
+    """Images of a class of `total` that an amount means."""
+    return max(1, round(total * float(amount[:-1]) / 100)) if amount.endswith("%") else int(amount)
+
+
 def batches(store: Store, index: Tensor | None = None, *, size: int = BATCH) -> Iterator[Batch]:
     """The images at `index` (all, in order, without it) in batches of `size`."""
     index = torch.arange(len(store)) if index is None else index

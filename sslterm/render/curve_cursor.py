@@ -28,8 +28,9 @@ def plot_of(panel: Panel) -> Plot:
         Line(name=n, x=x, y=y, hue=i) for i, (n, y) in enumerate(zip(names, panel.array, strict=True))
     )
     return Plot(
-        title="", lines=lines, unit=panel.y_label, x_label=panel.x_label, low=panel.low, high=panel.high
-    )
+        title="", lines=lines, unit=panel.y_label, x_label=panel.x_label, low=panel.low, high=panel.high,
+        points=panel.points,
+    )  # fmt: skip
 
 
 def draw_curve(panel: Panel, width: int, height: int, *, color: bool) -> tuple[Cells, str]:
@@ -74,6 +75,8 @@ def read_sample(panel: Panel, width: int, height: int, spot: Spot) -> Reading | 
         else number(float(value))
         for i, value in enumerate(values)
     ]  # fmt: skip
-    place = f"{panel.x_label or 'point'} {spot.column if panel.x_range is None else number(x)}"
+    points = panel.points
+    where = spot.column if panel.x_range is None else number(x)
+    place = points[spot.column] if spot.column < len(points) else f"{panel.x_label or 'point'} {where}"
     unit = f" {panel.y_label}" if panel.y_label else ""
     return Reading(spot, f"{place}: {', '.join(named)}{unit}", Mark("line", 2, column, 2 * rows, column + 1))

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sslterm.catalog import CATALOG
-from sslterm.data.store import Store
-from sslterm.engine.build import build_method
 from sslterm.errors import DataError, UsageError, did_you_mean
 from sslterm.evaluate.features import choose, encode, evaluating, own_randomness, rankme, relative_std
 from sslterm.evaluate.fidelity import SAMPLES, draw_samples, fidelity
 from sslterm.evaluate.likelihood import ImportanceWeighted, likelihood
 from sslterm.evaluate.online import reconstruction_error, solved
 from sslterm.evaluate.panels import images_panel, reconstructions_panel
-from sslterm.evaluate.probe import probe
 from sslterm.methods.base import Encodes, Likelihood, Reconstructs, Samples, Solves
-from sslterm.run.events import append_event
-from sslterm.run.results import PROBE
-from sslterm.worker.desk import Desk, other_source, read_image
+from sslterm.worker.desk import Desk, read_image
 from sslterm.worker.embedding import embed, neighbours
 from sslterm.worker.explore import CODES, code_of, decode_codes, explore, interpolate, traverse
 from sslterm.worker.features import search, write_all
 from sslterm.worker.outputs import Report, Stage, partial_reporter, stages, write_output
+from sslterm.worker.probing import probe_run
 from sslterm.worker.requests import (
     Code,
     Decode,
@@ -61,7 +56,7 @@ def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
         case Reconstruct():
             result = _reconstruct(desk, request, report)
         case Probe():
-            result = _probe(desk, request, report)
+            result = probe_run(desk, request, report)
         case Evaluate():
             result = _evaluate(desk, request, report)
         case Explore():
@@ -154,26 +149,6 @@ def _reconstruct(desk: Desk, request: Reconstruct, report: Report) -> dict[str, 
             results.append({"image": name, "path": path, "mse": float((restored - image).square().mean())})
     mean = sum(result["mse"] for result in results) / len(results)
     return {"n": len(results), "mse": mean, "results": results}
-
-
-def _probe(desk: Desk, request: Probe, report: Report) -> dict[str, Any]:
-    if not isinstance(desk.loaded.method, Encodes):
-        raise desk.cannot("probe")
-    stage = stages(report)
-    train, test, data = desk.train, desk.test, desk.data
-    if request.data:
-        source = other_source(desk, request.data, stage)
-        train, test, data = Store(source.train, desk.device), Store(source.test, desk.device), source.name
-    untrained = build_method(desk.loaded.experiment, desk.loaded.inputs).to(desk.device)
-    layers = None if not request.layers else () if request.layers == ("all",) else request.layers
-    results = probe(
-        desk.loaded.method, untrained, train, test,
-        protocols=request.protocols, layers=layers, seed=request.seed, progress=stage,
-    )  # fmt: skip
-    found = {"data": data, "images": desk.loaded.images, "results": list(results)}
-    with suppress(OSError):  # a run that is read-only can be probed all the same
-        append_event(desk.run.results, PROBE, **found)
-    return found
 
 
 def _evaluate(desk: Desk, request: Evaluate, report: Report) -> dict[str, Any]:

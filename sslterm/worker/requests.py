@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sslterm.config.read import parse
-from sslterm.config.schema import Count, Natural
+from sslterm.config.schema import Count, Natural, Positive
 from sslterm.errors import UsageError, did_you_mean
 
 
@@ -58,6 +58,14 @@ class Probe:
     """Names of layers, or "all"; without any, what the method's `encode` gives."""
     data: str = ""
     """Another data set, by name, or a folder."""
+    treatments: tuple[str, ...] = ()
+    """What `finetune` does with which layers, "conv1=frozen"; see `evaluate.treatment`."""
+    rate: Positive = 1e-3
+    """Of fine-tuning, for all other layers."""
+    epochs: Natural = 0
+    """Of fine-tuning; 0 takes 10, or more where images are few."""
+    augment: Literal["auto", "none", "flip", "shift", "both"] = "auto"
+    """How fine-tuning varies images; auto: both, but digits and letters are not mirrored."""
     seed: Natural = 0
 
 
