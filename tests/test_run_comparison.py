@@ -63,7 +63,9 @@ DIRECTIONS = {
     "discriminator/fake": "",
     # how it trains
     "main/lr": "", "main/grad_norm": "", "speed/images_per_second": "higher",
+    "main/reconstruction": "", "main/adversarial": "",
     # what is measured on held-out images while it trains
+    "test/masked_mse": "lower", "test/masked_mse_border": "", "test/accuracy": "higher", "test/accuracy_grey": "",
     "test/knn": "higher", "test/knn_pixels": "", "test/rankme": "higher", "test/relative_std": "",
     "test/used_clusters": "", "test/alignment": "", "test/uniformity": "", "test/embedding_std": "",
     "test/embedding_scale": "", "test/embedding_rank_share": "", "probe/knn[cifar10]": "higher",

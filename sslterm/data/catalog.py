@@ -97,6 +97,11 @@ _ENTRIES = (
         description="drawn: one of ten shapes, with shape, hue, size, place, angle and background known",
     ),
     Entry(
+        name="painted", target="sslterm.data.painted:load", side=32, sizes=(32, 64), channels=3,
+        train=20_000, test=4_000, class_names=SHAPES,
+        description="drawn: one of ten shapes in the colours of its kind, which its lightness does not tell",
+    ),
+    Entry(
         name="patterns", target="sslterm.data.patterns:load", side=32, sizes=(32, 64), channels=3,
         train=20_000, test=4_000, class_names=SHAPES,
         description="drawn: four copies of one of ten shapes in changing colours, where raw pixels do badly",

@@ -23,7 +23,7 @@ _HIGHER: Final = frozenset(
      "smallest_class", "images_per_second"}
 )  # fmt: skip
 _LOWER: Final = frozenset(
-    {"loss", "mse", "neg_elbo", "nll", "nll_estimate", "iw_nll", "bits_per_dim", "FD", "class_kl"}
+    {"loss", "mse", "masked_mse", "neg_elbo", "nll", "nll_estimate", "iw_nll", "bits_per_dim", "FD", "class_kl"}
 )  # fmt: skip
 _UNIT: Final = re.compile(r"_(nats|bits_per_dim|bits)$")
 _OPPONENTS: Final = frozenset({"generator", "discriminator", "critic"})
