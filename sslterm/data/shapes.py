@@ -38,7 +38,7 @@ BACKGROUND_SATURATION, BACKGROUND_VALUE = 0.45, 0.30
 
 
 def load(config: DataConfig, progress: Progress) -> Source:
-    """20,000 train and 4,000 test images unless asked otherwise, at 32 (the default) or 64 pixels."""
+    """20,000 train and 4,000 test images unless asked otherwise, at 32 (the default), 64 or 128 pixels."""
     size = config.size or 32
 
     def split(number: int, count: int) -> Split:
@@ -80,9 +80,7 @@ def render(factors: Tensor, size: int) -> Tensor:
     return to_bytes(ground + alpha * (figure - ground))
 
 
-def silhouettes(
-    shape: Tensor, radius: Tensor, x: Tensor, y: Tensor, angle: Tensor, size: int
-) -> Tensor:
+def silhouettes(shape: Tensor, radius: Tensor, x: Tensor, y: Tensor, angle: Tensor, size: int) -> Tensor:
     """How much of each pixel a shape covers, from its factors, [N] each: [N, 1, size, size]."""
     centres = pixel_centres(size)
     dx = centres[None, None, :] - x[:, None, None] * size

@@ -59,16 +59,18 @@ class ColourCells(nn.Module):
     def smoothed(self, prior: Tensor) -> Tensor:
         """A distribution over the cells [Q], blurred; what a cell gives away stays among the cells."""
         kernel = (-torch.cdist(self.centres, self.centres).square() / (2 * SIGMA**2)).exp()
-        return kernel @ (prior / kernel.sum(0))
+        blurred: Tensor = kernel @ (prior / kernel.sum(0))
+        return blurred
 
 
 def _candidates(boxes: Tensor, centres: Tensor) -> Tensor:
-    """Cells that may be among the five nearest of a point in a box, [boxes, K]; some are repeated."""
+    """Cells that may be among the five nearest of a point in a box, [boxes, K]: all of them, and some others."""
     to_centre = torch.cdist(boxes, centres)
     reach = to_centre.topk(NEAREST, largest=False).values[:, -1:] + CELL / 2**0.5
     outside = ((boxes[:, None] - centres).abs() - CELL / 2).clamp_min(0).norm(dim=-1)  # from box to cell
     needed = int((outside <= reach + 1e-3).sum(1).max())
-    return outside.topk(needed, largest=False).indices
+    found: Tensor = outside.topk(needed, largest=False).indices
+    return found
 
 
 @in_float32

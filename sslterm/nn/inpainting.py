@@ -50,9 +50,7 @@ class ContextNet(nn.Module):
         self.stages = nn.ModuleList()
         planes_in = channels + 1  # and the mask
         for number, planes in enumerate(widths):
-            layers: list[nn.Module] = [
-                nn.Conv2d(planes_in, planes, 4, stride=2, padding=1, bias=number == 0)
-            ]
+            layers: list[nn.Module] = [nn.Conv2d(planes_in, planes, 4, stride=2, padding=1, bias=number == 0)]
             layers += [BatchNorm(planes)] if number else []
             self.stages.append(nn.Sequential(*layers, nn.LeakyReLU(leak, inplace=True)))
             planes_in = planes

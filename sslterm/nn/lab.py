@@ -37,7 +37,9 @@ def rgb_to_lab(images: Tensor) -> Tensor:
     linear = torch.where(images > 0.04045, ((images.clamp_min(0) + 0.055) / 1.055) ** 2.4, images / 12.92)
     x, y, z = (
         torch.where(part > _DARK, part.clamp_min(_DARK) ** (1 / 3), 7.787 * part + 16 / 116)
-        for part in (channel / white for channel, white in zip(_mix(linear, _XYZ_OF_RGB), _WHITE, strict=True))
+        for part in (
+            channel / white for channel, white in zip(_mix(linear, _XYZ_OF_RGB), _WHITE, strict=True)
+        )
     )
     return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=-3)
 

@@ -28,6 +28,8 @@ from sslterm.worker.explore import CODES, code_of, decode_codes, explore, interp
 from sslterm.worker.outputs import Report, Stage, partial_reporter, stages, write_output
 from sslterm.worker.requests import (
     Code,
+    Colorize,
+    Complete,
     Decode,
     Embed,
     Evaluate,
@@ -41,6 +43,7 @@ from sslterm.worker.requests import (
     Sample,
     Traverse,
 )
+from sslterm.worker.restore import colorize, complete
 
 
 def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
@@ -57,6 +60,10 @@ def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
             result = traverse(desk, request, report)
         case Reconstruct():
             result = _reconstruct(desk, request, report)
+        case Complete():
+            result = complete(desk, request, report)
+        case Colorize():
+            result = colorize(desk, request, report)
         case Probe():
             result = _probe(desk, request, report)
         case Evaluate():

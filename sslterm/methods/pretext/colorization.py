@@ -154,7 +154,9 @@ class Colorization(Method):
         """Shares of the cells among the pixels of each image, [B, Q]."""
         numbers = self.cells.nearest(self.colours(rgb_to_lab(images)))[0][..., 0].flatten(1)
         counts = torch.zeros(len(images), len(self.cells), device=images.device)
-        return counts.scatter_add_(1, numbers, torch.ones_like(numbers, dtype=counts.dtype)) / numbers.shape[1]
+        return (
+            counts.scatter_add_(1, numbers, torch.ones_like(numbers, dtype=counts.dtype)) / numbers.shape[1]
+        )
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         lab = rgb_to_lab(batch.images)
