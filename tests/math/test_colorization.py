@@ -12,10 +12,8 @@ import torch.nn.functional as F
 from skimage.color import rgb2lab
 from torch import Tensor
 
-from sslterm.config.schema import DataConfig
 from sslterm.data.batch import Batch
-from sslterm.data.progress import silent
-from sslterm.data.source import Split, load_source
+from sslterm.data.source import Split
 from sslterm.data.store import Store
 from sslterm.engine.sweep import sweep_over
 from sslterm.errors import UsageError
@@ -281,21 +279,3 @@ def test_the_histogram_has_true_and_given_side_by_side() -> None:
     assert lit.tolist() == [[3, 14]]  # b = 60 is 3 rows below 90, a = 50 is 14 columns right of -90
     red, green, blue = picture[:, 3, 14].tolist()
     assert red > green > blue
-
-
-def test_painted_pictures_have_the_colours_of_their_kind() -> None:
-    source = load_source(
-        DataConfig(name="painted", path="", size=32, train_images=200, test_images=10, seed=0), silent
-    )
-    images = source.train.images.float() / 255
-    corner = images[:, :, 0, 0]
-    lab = rgb_to_lab(images)
-    hue = torch.atan2(lab[:, 2, 0, 0], lab[:, 1, 0, 0])
-    for shape in range(10):
-        of_kind = hue[source.train.labels == shape]
-        assert of_kind.cos().mean() ** 2 + of_kind.sin().mean() ** 2 > 0.98, (
-            "one hue for the ground of a kind"
-        )
-    luma = (corner * torch.tensor([0.299, 0.587, 0.114])).sum(1)
-    assert source.train.factors is not None
-    torch.testing.assert_close(luma, source.train.factors[:, 6], rtol=0, atol=0.004)
