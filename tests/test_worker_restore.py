@@ -16,7 +16,7 @@ from torch import Tensor
 from sslterm.cli.app import main
 from sslterm.errors import DataError, ExitCode, UsageError
 from sslterm.methods.base import Method
-from sslterm.nn.lab import rgb_to_lab
+from sslterm.nn.lab import grey_of, rgb_to_lab
 from sslterm.run.layout import RunDirectory
 from sslterm.run.panels import load_panel
 from sslterm.run.worker_client import Worker
@@ -236,9 +236,7 @@ def test_colours_of_the_picture_are_not_looked_at(colourer: Worker, tmp_path: Pa
     """A picture and its grey copy of the same lightness get the same colours, as far as 8 bits can tell."""
     before = photograph(tmp_path / "view.png", 90, 70)
     lab = rgb_to_lab(torch.from_numpy(before.copy()).movedim(-1, 0)[None].float() / 255)
-    from sslterm.worker.restore import _grey
-
-    grey = (_grey(lab)[0, 0] * 255).round().byte().numpy()
+    grey = (grey_of(lab)[0, 0] * 255).round().byte().numpy()
     Image.fromarray(grey).save(tmp_path / "grey.png")
     answer = colourer.ask("colorize", images=[str(tmp_path / "view.png"), str(tmp_path / "grey.png")])
     first, second = (pixels(row["path"]).astype(int) for row in answer["results"])

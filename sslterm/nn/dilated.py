@@ -24,7 +24,7 @@ class DilatedNet(nn.Module):
         widths: channels of the blocks that end in a convolution of stride 2.
         trunk: channels of the four blocks behind them.
         enlarging: channels of the blocks that begin with a transposed convolution of stride 2.
-        convolutions: in a block of the trunk and of the enlargement; others have one more than their stride.
+        convolutions: in a block; but two in each of the first two, and two at least where the side is halved.
         outputs: numbers at a place.
     """
 
@@ -40,10 +40,14 @@ class DilatedNet(nn.Module):
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList()
-        for planes in widths:
-            layers = [*_convolve(channels, planes), *_convolve(planes, planes, stride=2)]
-            self.blocks.append(nn.Sequential(*layers, BatchNorm(planes)))
-            channels = planes
+        for number, planes in enumerate(widths):
+            layers: list[nn.Module] = []
+            for _ in range(1 if number < 2 else max(1, convolutions - 1)):
+                layers += _convolve(channels, planes)
+                channels = planes
+            self.blocks.append(
+                nn.Sequential(*layers, *_convolve(planes, planes, stride=2), BatchNorm(planes))
+            )
         for dilation in DILATIONS:
             layers = []
             for _ in range(convolutions):

@@ -59,6 +59,12 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     return torch.where(linear > 0.0031308, encoded, 12.92 * linear).clamp(0, 1)
 
 
+def grey_of(lab: Tensor) -> Tensor:
+    """The grey picture of the same lightness, [..., 1, H, W] in [0, 1]."""
+    lightness, colours = lab.split((1, 2), dim=-3)
+    return lab_to_rgb(torch.cat((lightness, torch.zeros_like(colours)), dim=-3)).narrow(-3, 0, 1)
+
+
 def _mix(channels: Tensor, matrix: Sequence[Sequence[float]]) -> list[Tensor]:
     first, second, third = channels.unbind(-3)
     return [row[0] * first + row[1] * second + row[2] * third for row in matrix]

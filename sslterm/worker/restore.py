@@ -21,7 +21,7 @@ from sslterm.errors import DataError, UsageError, did_you_mean
 from sslterm.evaluate.features import choose, evaluating, own_randomness, seeded
 from sslterm.evaluate.panels import images_panel
 from sslterm.methods.base import Colorizes, Completes
-from sslterm.nn.lab import lab_to_rgb, rgb_to_lab
+from sslterm.nn.lab import grey_of, lab_to_rgb, rgb_to_lab
 from sslterm.nn.masks import NOISE_SIDE, MaskKind, fill_with_border, hidden_error, make_masks
 from sslterm.worker.desk import Desk, read_image
 from sslterm.worker.outputs import Report, partial_reporter, stages, write_output, write_picture
@@ -82,7 +82,7 @@ def colorize(desk: Desk, request: Colorize, report: Report) -> dict[str, Any]:
     with evaluating(method), own_randomness(desk.device, request.seed):
         if not request.images:
             index, images = _held_out(desk, request.n, request.seed)
-            grey = _grey(rgb_to_lab(images))
+            grey = grey_of(rgb_to_lab(images))
             coloured = method.colorize(grey)
             results = _colourfulness(coloured, images, [f"test[{position}]" for position in index])
             caption = (
@@ -97,7 +97,7 @@ def colorize(desk: Desk, request: Colorize, report: Report) -> dict[str, Any]:
             results = [{**row, "path": path} for row in results]
         for image, name in _pictures(desk, request.images, "colouring", report):
             lab = rgb_to_lab(image)
-            small = _resize(_grey(lab), desk.loaded.inputs.shape[1:])
+            small = _resize(grey_of(lab), desk.loaded.inputs.shape[1:])
             ab = _resize(rgb_to_lab(method.colorize(small))[:, 1:], image.shape[2:], clip=False)
             coloured = lab_to_rgb(torch.cat((lab[:, :1], ab), 1))
             stem = f"colorize-{desk.loaded.images}-{Path(name).stem}"
@@ -201,11 +201,6 @@ def _resize(images: Tensor, size: Sequence[int], *, clip: bool = True) -> Tensor
         return images
     resized = F.interpolate(images, size=tuple(size), mode="bicubic", antialias=True)
     return resized.clamp(0, 1) if clip else resized
-
-
-def _grey(lab: Tensor) -> Tensor:
-    """The grey picture of the same lightness: [N, 3, H, W] -> [N, 1, H, W] in [0, 1]."""
-    return lab_to_rgb(torch.cat((lab[:, :1], torch.zeros_like(lab[:, 1:])), 1))[:, :1]
 
 
 def _hidden(images: Tensor, masks: Tensor) -> Tensor:

@@ -258,8 +258,8 @@ def test_the_papers_network_answers_at_a_quarter_of_the_side() -> None:
     net = DilatedNet(1, widths=(4, 6, 8), trunk=10, enlarging=(6,), convolutions=3, outputs=313)
     assert net(torch.zeros(2, 1, 32, 32)).shape == (2, 313, 8, 8)
     convolutions = [part for part in net.blocks.modules() if isinstance(part, torch.nn.Conv2d)]
-    assert [part.stride[0] for part in convolutions[:6]] == [1, 2, 1, 2, 1, 2]
-    assert [part.dilation[0] for part in convolutions[6:]] == [1] * 3 + [2] * 6 + [1] * 3
+    assert [part.stride[0] for part in convolutions[:7]] == [1, 2, 1, 2, 1, 1, 2]
+    assert [part.dilation[0] for part in convolutions[7:]] == [1] * 3 + [2] * 6 + [1] * 3
     assert sum(isinstance(part, BatchNorm) for part in net.modules()) == 7  # none behind conv7 (Tab. 4)
 
 

@@ -44,7 +44,7 @@ from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method, Sweep, Update
 from sslterm.nn.colour_cells import ColourCells, annealed_mean, rebalancing_weights
 from sslterm.nn.dilated import DilatedNet
-from sslterm.nn.lab import CELL, lab_to_rgb, rgb_to_lab
+from sslterm.nn.lab import CELL, grey_of, lab_to_rgb, rgb_to_lab
 from sslterm.nn.precision import in_float32
 from sslterm.run.panels import Panel
 
@@ -83,7 +83,7 @@ class Colorization(Method):
         enlarging: tuple[Count, ...]
         """Channels of the blocks that double the side again."""
         convolutions: Count
-        """In each block of the trunk and of the enlargement."""
+        """In a block; but two in each of the first two."""
         uniform_share: Fraction
         """lambda: of the uniform distribution in what the loss is balanced by; 1 leaves it unbalanced."""
         temperature: Positive
@@ -105,7 +105,7 @@ class Colorization(Method):
         if inputs.channels != 3:
             raise UsageError(
                 "colorization learns from colour pictures, and these are grey",
-                "give it pictures in colour: --data cifar10, or a folder of photographs",
+                "give it pictures in colour: --data painted, cifar10, or a folder of photographs",
             )
         smallest = 2 ** len(config.widths)
         if inputs.height % smallest or inputs.width % smallest or len(config.enlarging) > len(config.widths):
@@ -144,7 +144,7 @@ class Colorization(Method):
             raise UsageError(
                 f"the training pictures are grey, and there is no colour to learn: {100 * grey:.1f} % of their "
                 "pixels have none",
-                "give it pictures in colour: --data cifar10, or a folder of photographs",
+                "give it pictures in colour: --data painted, cifar10, or a folder of photographs",
             )
         self.prior.copy_(shares)
         self.weights.copy_(rebalancing_weights(self.cells.smoothed(shares), self.config.uniform_share))
@@ -248,8 +248,3 @@ class Colorization(Method):
         picture = torch.zeros(3, rows, columns, device=shares.device)
         picture[:, rows - 1 - row, column] = colour * brightness
         return picture
-
-
-def grey_of(lab: Tensor) -> Tensor:
-    """The grey picture of the same lightness, [B, 3, H, W] -> [B, 1, H, W] in [0, 1]."""
-    return lab_to_rgb(torch.cat((lab[:, :1], torch.zeros_like(lab[:, 1:])), 1))[:, :1]

@@ -8,9 +8,9 @@ Idea:
 
 Objective:
     rec = mean over the hidden pixels and a band around them of w (x - F((1 - M) x))^2                  (Eq. 1)
-    w = 1 where x is hidden, overlap_weight in the band, which F sees and has to continue into          (§4.1)
-    adv = -E[log D(M' x)] - E[log(1 - D(M' F((1 - M) x)))] for D, M' = M and the band                   (Eq. 2)
-    loss of F = (1 - adversarial_weight) rec - adversarial_weight E[log D(M' F((1 - M) x))]             (Eq. 3)
+    w = 1 where x is hidden, overlap_weight in the band, which F sees and has to continue into          (§5.1)
+    adv = -E[log D(M' x)] - E[log(1 - D(M' F((1 - M) x)))] for D, M' = M and the band                   (Eq. 3)
+    loss of F = (1 - adversarial_weight) rec - adversarial_weight E[log D(M' F((1 - M) x))]             (Eq. 4)
 
 Departures:
     Hidden are the centre, a region of any form, or the lower half, as a preset says; regions are level sets
@@ -63,7 +63,7 @@ SHOWN = 16
 
 @in_float32
 def context_error(answers: Tensor, images: Tensor, masks: Tensor, *, band: Tensor, weight: float) -> Tensor:
-    """Squared error where something is hidden, and `weight` times as much in the band (Eq. 1; §4.1).
+    """Squared error where something is hidden, and `weight` times as much in the band (Eq. 1; §5.1).
 
     Args:
         answers, images: [B, C, H, W].
