@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -287,19 +288,18 @@ def test_commands_end_with_one_clear_error(
     inpainter: RunDirectory,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     photograph(tmp_path / "view.png", 40, 30)
     Image.new("L", (3, 3), 255).save(tmp_path / "mask.png")
-    monkeypatch.chdir(tmp_path)  # relative names are those of the person
+    view, mask = (os.path.relpath(tmp_path / name) for name in ("view.png", "mask.png"))  # as a person types
     there = ["--device", "cpu", "--runs", str(root)]
-    assert main(["complete", "context", "view.png", "--mask", "mask.png", *there]) == ExitCode.DATA
+    assert main(["complete", "context", view, "--mask", mask, *there]) == ExitCode.DATA
     error = capsys.readouterr().err
     assert error.startswith(f"error: the mask {tmp_path / 'mask.png'} has 3x3 pixels, and ")
     assert len(error.splitlines()) == 2
-    assert main(["complete", "context", "view.png", "--mask", "middle", *there]) == ExitCode.USAGE
+    assert main(["complete", "context", view, "--mask", "middle", *there]) == ExitCode.USAGE
     assert "--mask middle" in capsys.readouterr().err
-    assert main(["colorize", "context", "view.png", *there]) == ExitCode.USAGE
+    assert main(["colorize", "context", view, *there]) == ExitCode.USAGE
     assert capsys.readouterr().err == (
         "error: context-encoder cannot colorize\n  it can: complete, probe, evaluate\n"
     )
