@@ -295,7 +295,8 @@ def test_commands_end_with_one_clear_error(
     there = ["--device", "cpu", "--runs", str(root)]
     assert main(["complete", "context", view, "--mask", mask, *there]) == ExitCode.DATA
     error = capsys.readouterr().err
-    assert error.startswith(f"error: the mask {tmp_path / 'mask.png'} has 3x3 pixels, and ")
+    assert error.startswith("error: the mask /")
+    assert "mask.png has 3x3 pixels, and " in error
     assert len(error.splitlines()) == 2
     assert main(["complete", "context", view, "--mask", "middle", *there]) == ExitCode.USAGE
     assert "--mask middle" in capsys.readouterr().err
