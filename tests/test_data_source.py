@@ -146,7 +146,7 @@ def test_choose_refuses_more_than_there_are() -> None:
     ("config", "message", "hint"),
     [
         ({"name": "mnits"}, "data.name = 'mnits': no such data", "did you mean 'mnist'?"),
-        ({"name": "shapes", "size": 48}, "data.size = 48: shapes is made at 32 or 64 pixels", ""),
+        ({"name": "shapes", "size": 48}, "data.size = 48: shapes is made at 32 or 64 or 128 pixels", ""),
         (
             {"name": "digits", "path": "/tmp"},
             "data.path = '/tmp': digits takes no path",

@@ -63,11 +63,13 @@ DIRECTIONS = {
     "discriminator/fake": "",
     # how it trains
     "main/lr": "", "main/grad_norm": "", "speed/images_per_second": "higher",
+    "main/reconstruction": "", "main/adversarial": "",
     # what is measured on held-out images while it trains
+    "test/mse_masked": "lower", "test/mse_masked_border": "", "test/accuracy": "higher", "test/accuracy_grey": "",
     "test/knn": "higher", "test/knn_pixels": "", "test/rankme": "higher", "test/relative_std": "",
     "test/used_clusters": "", "test/alignment": "", "test/uniformity": "", "test/embedding_std": "",
     "test/embedding_scale": "", "test/embedding_rank_share": "", "probe/knn[cifar10]": "higher",
-    "test/mse_restored": "lower", "test/mse_distorted": "", "test/mse_masked": "lower",
+    "test/mse_restored": "lower", "test/mse_distorted": "",
     "test/mse_visible_mean": "", "test/mse": "lower", "test/nll_nats": "lower", "test/neg_elbo_nats": "lower",
     "test/nll_estimate_nats": "lower",
     # what `evaluate` and `probe` measure

@@ -60,6 +60,8 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "sample": Command("sslterm.cli.use:sample", "Draw samples."),
         "traverse": Command("sslterm.cli.traverse:traverse", "Walk through the latent space."),
         "reconstruct": Command("sslterm.cli.use:reconstruct", "Images beside their reconstructions."),
+        "complete": Command("sslterm.cli.restore:complete", "Fill holes in pictures."),
+        "colorize": Command("sslterm.cli.restore:colorize", "Give pictures new colours."),
         "probe": Command("sslterm.cli.probe:probe", "Measure what the features are good for."),
         "evaluate": Command("sslterm.cli.use:evaluate", "Measure likelihood, fidelity, reconstruction."),
         "embed": Command("sslterm.cli.features:embed", "Write the features of all images to a file."),

@@ -94,9 +94,14 @@ _ENTRIES = (
         licence="CC BY 4.0", citation="Alpaydin & Kaynak 1998, UCI, doi:10.24432/C50P49",
     ),
     Entry(
-        name="shapes", target="sslterm.data.shapes:load", side=32, sizes=(32, 64), channels=3,
+        name="shapes", target="sslterm.data.shapes:load", side=32, sizes=(32, 64, 128), channels=3,
         train=20_000, test=4_000, class_names=SHAPES,
         description="drawn: one of ten shapes, with shape, hue, size, place, angle and background known",
+    ),
+    Entry(
+        name="painted", target="sslterm.data.painted:load", side=32, sizes=(32, 64), channels=3,
+        train=20_000, test=4_000, class_names=SHAPES,
+        description="drawn: one of ten shapes in the colours of its kind, which its lightness does not tell",
     ),
     Entry(
         name="patterns", target="sslterm.data.patterns:load", side=32, sizes=(32, 64), channels=3,

@@ -24,6 +24,8 @@ from sslterm.worker.outputs import Report, Stage, partial_reporter, stages, writ
 from sslterm.worker.probing import probe_run
 from sslterm.worker.requests import (
     Code,
+    Colorize,
+    Complete,
     Decode,
     Embed,
     Evaluate,
@@ -39,6 +41,7 @@ from sslterm.worker.requests import (
     Search,
     Traverse,
 )
+from sslterm.worker.restore import colorize, complete
 
 
 def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
@@ -55,6 +58,10 @@ def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
             result = traverse(desk, request, report)
         case Reconstruct():
             result = _reconstruct(desk, request, report)
+        case Complete():
+            result = complete(desk, request, report)
+        case Colorize():
+            result = colorize(desk, request, report)
         case Probe():
             result = probe_run(desk, request, report)
         case Evaluate():

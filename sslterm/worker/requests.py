@@ -52,6 +52,28 @@ class Reconstruct:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Complete:
+    images: tuple[str, ...] = ()
+    """Files; without any, `n` held-out images."""
+    mask: str = "center"
+    """"center", "bottom" or "random", or a picture of the size of the images, white where they are to be filled."""
+    n: Count = 16
+    seed: Natural = 0
+    out: str = ""
+    watch: bool = False
+    """Report partial pictures too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Colorize:
+    images: tuple[str, ...] = ()
+    """Files; without any, `n` held-out images."""
+    n: Count = 16
+    seed: Natural = 0
+    out: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Probe:
     protocols: tuple[str, ...] = ("knn", "linear")
     layers: tuple[str, ...] = ()
@@ -172,13 +194,15 @@ class Reload:
 
 
 Request = (
-    Sample | Traverse | Reconstruct | Probe | Evaluate
+    Sample | Traverse | Reconstruct | Complete | Colorize | Probe | Evaluate
     | Explore | Decode | Code | Interpolate | Embed | Neighbours | Features | Search | Reload
 )  # fmt: skip
 REQUESTS: Mapping[str, type[Request]] = {
     "sample": Sample,
     "traverse": Traverse,
     "reconstruct": Reconstruct,
+    "complete": Complete,
+    "colorize": Colorize,
     "probe": Probe,
     "evaluate": Evaluate,
     "explore": Explore,
