@@ -60,6 +60,7 @@ BASES_OF_METHODS = {
     "sslterm.methods.joint_embedding.multi_crop",
     "sslterm.methods.joint_embedding.pseudo_labels",
     "sslterm.methods.pretext.confusion",
+    "sslterm.methods.pretext.puzzle",
 }
 """All of `methods` that anything names: the catalog finds the rest."""
 
