@@ -67,6 +67,7 @@ DIRECTIONS = {
     "test/knn": "higher", "test/knn_pixels": "", "test/rankme": "higher", "test/relative_std": "",
     "test/used_clusters": "", "test/alignment": "", "test/uniformity": "", "test/embedding_std": "",
     "test/embedding_scale": "", "test/embedding_rank_share": "", "probe/knn[cifar10]": "higher",
+    "test/accuracy": "higher", "test/tiles_in_place": "higher",
     "test/mse": "lower", "test/nll_nats": "lower", "test/neg_elbo_nats": "lower",
     "test/nll_estimate_nats": "lower",
     # what `evaluate` and `probe` measure

@@ -21,14 +21,14 @@ Watch for:
     as a frame, a logo, or a sky that is always bright and on top.
 
 Shapes:
-    B batch; views [B, C, S, S]; turned [4, B, C, S, S]; logits [4 * B, 4].
+    B batch, K turns (4, or 2); views [B, C, S, S]; turned [K, B, C, S, S]; logits [K * B, K].
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -42,8 +42,6 @@ from sslterm.methods.pretext.confusion import confusion_panel
 from sslterm.methods.pretext.puzzle import Puzzle
 from sslterm.run.panels import Panel
 
-ANGLES = ("0°", "90°", "180°", "270°")
-"""Counter-clockwise."""
 SHOWN = 12
 """Images in the panel of rotations."""
 
@@ -51,77 +49,83 @@ SHOWN = 12
 class Rotation(Puzzle):
     @dataclass(frozen=True, kw_only=True)
     class Config(EncoderConfig):
-        """The encoder; there is nothing else to set."""
-
-    solved: ClassVar[dict[str, str]] = {"accuracy": "share of turns named (chance 0.25)"}
+        turns: Literal[2, 4]
+        """K: by quarters, or by halves (0 and 180 degrees), which images that are not square allow too."""
 
     def __init__(self, config: Config, inputs: Inputs) -> None:
         super().__init__(config, inputs)
-        if self.height != self.width:
+        self.config = config
+        if self.height != self.width and config.turns == 4:
             raise UsageError(
                 f"images of {self.height} x {self.width} pixels cannot be turned by 90 degrees",
-                f"set augment.a.size={min(self.height, self.width)}, or data.size",
+                f"set augment.a.size={min(self.height, self.width)}, or method.turns=2",
             )
-        self.head = nn.Linear(self.encoder.features, len(ANGLES))
+        self.angles = tuple(f"{360 * turn // config.turns}°" for turn in range(config.turns))
+        """Of the turns, counter-clockwise."""
+        self.solved = {"accuracy": f"share of turns named (chance {1 / config.turns:g})"}
+        self.head = nn.Linear(self.encoder.features, config.turns)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        turned = turn(self.view(batch.images))
-        logits, right = self.angles(turned), which(turned)
+        turned = turn(self.view(batch.images), self.config.turns)
+        logits, right = self.name_turns(turned), which(turned)
         return F.cross_entropy(logits, right), {"accuracy": (logits.argmax(1) == right).float().mean()}
 
-    def angles(self, turned: Tensor) -> Tensor:
-        """[4, B, C, S, S] -> logits [4 * B, 4], float32."""
+    def name_turns(self, turned: Tensor) -> Tensor:
+        """[K, B, C, H, W] -> logits [K * B, K], float32."""
         logits: Tensor = self.head(self.encoder(turned.flatten(0, 1)))
         return logits.float()
 
     # -- what can be asked of a trained network
 
     def solve(self, images: Tensor) -> dict[str, Tensor]:
-        turned = turn(self.whole(images))
-        right = self.angles(turned).argmax(1) == which(turned)
-        return {"accuracy": right.view(len(ANGLES), -1).float().mean(0)}
+        turned = turn(self.whole(images), self.config.turns)
+        right = self.name_turns(turned).argmax(1) == which(turned)
+        return {"accuracy": right.view(len(turned), -1).float().mean(0)}
 
     def panels(self, batch: Batch) -> Iterator[Panel]:
-        turned = turn(self.whole(batch.images))
-        given, right = self.angles(turned).argmax(1), which(turned)
-        of = f"{len(batch)} held-out images, each turned four ways"
-        yield confusion_panel(given, right, ANGLES, of=of)
-        yield rotations_panel(turned[:, :SHOWN], given.view(len(ANGLES), -1)[:, :SHOWN])
+        turned = turn(self.whole(batch.images), self.config.turns)
+        given, right = self.name_turns(turned).argmax(1), which(turned)
+        of = f"{len(batch)} held-out images, each turned {len(turned)} ways"
+        yield confusion_panel(given, right, self.angles, of=of)
+        yield rotations_panel(turned[:, :SHOWN], given.view(len(turned), -1)[:, :SHOWN], self.angles)
 
 
-def turn(images: Tensor) -> Tensor:
-    """Every image by 0, 90, 180 and 270 degrees counter-clockwise: [B, C, S, S] -> [4, B, C, S, S]."""
-    return torch.stack([images.rot90(quarters, (2, 3)) for quarters in range(len(ANGLES))])
+def turn(images: Tensor, turns: int) -> Tensor:
+    """Every image by 0, 1, ... of `turns` equal turns, counter-clockwise: [B, C, H, W] -> [K, B, C, H, W]."""
+    return torch.stack([images.rot90(4 // turns * number, (2, 3)) for number in range(turns)])
 
 
 def which(turned: Tensor) -> Tensor:
-    """By how many quarters each of [4, B, ...] was turned, [4 * B]."""
+    """By how many turns each of [K, B, ...] was turned, [K * B]."""
     return torch.arange(len(turned), device=turned.device).repeat_interleave(turned.shape[1])
 
 
-def rotations_panel(turned: Tensor, given: Tensor) -> Panel:
-    """Rows of an image turned four ways, and of the same turned back by what the network says.
+def rotations_panel(turned: Tensor, given: Tensor, angles: Sequence[str]) -> Panel:
+    """Rows of an image turned in all ways, and of the same turned back by what the network says.
 
     Args:
-        turned: [4, N, C, S, S].
-        given: [4, N] quarters.
+        turned: [K, N, C, H, W].
+        given: [K, N] turns.
     """
+    turns = len(angles)
     back = [
-        torch.stack([image.rot90(-int(quarters), (1, 2)) for image, quarters in zip(*pair, strict=True)])
-        for pair in zip(turned, given, strict=True)
+        torch.stack(
+            [image.rot90(-4 // turns * int(by), (1, 2)) for image, by in zip(images, said, strict=True)]
+        )
+        for images, said in zip(turned, given, strict=True)
     ]
-    rows = torch.cat((turned, torch.stack(back))).transpose(0, 1).flatten(0, 1)  # [N * 8, C, S, S]
-    upright = (given == torch.arange(len(given), device=given.device)[:, None]).float().mean()
+    rows = torch.cat((turned, torch.stack(back))).transpose(0, 1).flatten(0, 1)  # [N * 2 K, C, H, W]
+    upright = (given == torch.arange(turns, device=given.device)[:, None]).float().mean()
     return Panel(
         name="rotations",
         kind="images",
         array=rows.float().cpu().numpy(),
         caption=(
-            f"{turned.shape[1]} held-out images turned by {', '.join(ANGLES)}, and the same four turned back by the "
+            f"{turned.shape[1]} held-out images turned by {', '.join(angles)}, and the same turned back by the "
             f"angle that the network names: {100 * float(upright):.0f} % are upright again"
         ),
-        columns=8,
+        columns=2 * turns,
         low=0.0,
         high=1.0,
-        labels=(*ANGLES, *("turned back" for _ in ANGLES)),
+        labels=(*angles, *("turned back" for _ in angles)),
     )
