@@ -15,7 +15,7 @@ from sslterm.data.progress import silent
 from sslterm.data.source import Source, Split, balanced_order, choose, load_source, seeded
 from sslterm.errors import UsageError
 
-DRAWN = ("shapes", "patterns", "sprites")
+DRAWN = ("shapes", "painted", "patterns", "scenes", "sprites")
 
 
 def load(

@@ -61,6 +61,7 @@ BASES_OF_METHODS = {
     "sslterm.methods.joint_embedding.pseudo_labels",
     "sslterm.methods.pretext.coder",
     "sslterm.methods.pretext.confusion",
+    "sslterm.methods.pretext.puzzle",
 }
 """All of `methods` that anything names: the catalog finds the rest."""
 

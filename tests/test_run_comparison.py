@@ -69,7 +69,7 @@ DIRECTIONS = {
     "test/knn": "higher", "test/knn_pixels": "", "test/rankme": "higher", "test/relative_std": "",
     "test/used_clusters": "", "test/alignment": "", "test/uniformity": "", "test/embedding_std": "",
     "test/embedding_scale": "", "test/embedding_rank_share": "", "probe/knn[cifar10]": "higher",
-    "test/mse_restored": "lower", "test/mse_distorted": "",
+    "test/mse_restored": "lower", "test/mse_distorted": "", "test/tiles_in_place": "higher",
     "test/mse_visible_mean": "", "test/mse": "lower", "test/nll_nats": "lower", "test/neg_elbo_nats": "lower",
     "test/nll_estimate_nats": "lower",
     # what `evaluate` and `probe` measure

@@ -13,6 +13,9 @@ from platformdirs import user_cache_path, user_data_path
 SHAPES = ("disc", "ring", "square", "triangle", "star", "plus", "heart", "crescent", "L", "T")
 """The classes of the procedural sources."""
 
+THINGS = ("house", "tree", "fir", "person", "car", "boat", "lamp", "flower", "mushroom", "windmill")
+"""The classes of scenes."""
+
 DIGITS = tuple("0123456789")
 
 
@@ -107,6 +110,11 @@ _ENTRIES = (
         name="patterns", target="sslterm.data.patterns:load", side=32, sizes=(32, 64), channels=3,
         train=20_000, test=4_000, class_names=SHAPES,
         description="drawn: four copies of one of ten shapes in changing colours, where raw pixels do badly",
+    ),
+    Entry(
+        name="scenes", target="sslterm.data.scenes:load", side=32, sizes=(32, 64), channels=3,
+        train=20_000, test=4_000, class_names=THINGS,
+        description="drawn: one of ten things that stand upright in a landscape, with light from one side",
     ),
     Entry(
         name="sprites", kind="clips", target="sslterm.data.sprites:load", side=64, sizes=(32, 64), channels=3,

@@ -39,7 +39,9 @@ def shrink(method: str, preset: str, *, batch: int = 16, steps: int = 12, **chan
     table = to_table(resolve(method, preset))
     data = table["data"]
     name = "digits" if data["name"] in GREY else "sprites" if "frames" in data else "shapes"
-    data.update(name=name, path="", size=min(data["size"] or 32, LARGEST.get(method, 32)))
+    name = "scenes" if data["name"] == "scenes" else name  # of which tiles are cut that need room
+    most = 64 if name == "scenes" else LARGEST.get(method, 32)
+    data.update(name=name, path="", size=min(data["size"] or 32, most))
     data.update(train_images=96, test_images=64)
     table["train"].update(
         images=steps * batch, batch=batch, micro_batches=1, precision="float32", compile=False
