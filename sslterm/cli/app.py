@@ -59,6 +59,8 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "sample": Command("sslterm.cli.use:sample", "Draw samples."),
         "traverse": Command("sslterm.cli.traverse:traverse", "Walk through the latent space."),
         "reconstruct": Command("sslterm.cli.use:reconstruct", "Images beside their reconstructions."),
+        "track": Command("sslterm.cli.video:track", "Follow objects through a clip."),
+        "predict": Command("sslterm.cli.video:predict", "What comes next in a clip."),
         "probe": Command("sslterm.cli.use:probe", "Measure what the features are good for."),
         "evaluate": Command("sslterm.cli.use:evaluate", "Measure likelihood, fidelity, reconstruction."),
     },
