@@ -161,11 +161,17 @@ def test_augment_may_be_absent(table: dict[str, Any]) -> None:
 
 
 def test_data_with_frames_is_a_clip(table: dict[str, Any]) -> None:
-    clip = with_value(
-        with_value(with_value(table, "data.frames", 4), "data.stride", 2), "data.motion", 1.0
-    )
+    clip = with_value(with_value(with_value(table, "data.frames", 4), "data.stride", 2), "data.motion", 1.0)
     assert parse_experiment(clip, "f").data == ClipConfig(
-        name="digits", path="", size=0, train_images=0, test_images=300, seed=0, frames=4, stride=2, motion=1.0
+        name="digits",
+        path="",
+        size=0,
+        train_images=0,
+        test_images=300,
+        seed=0,
+        frames=4,
+        stride=2,
+        motion=1.0,
     )
     with pytest.raises(UsageError, match=r"f \[data\]: missing stride, motion"):
         parse_experiment(with_value(table, "data.frames", 4), "f")

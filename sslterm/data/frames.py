@@ -1,4 +1,4 @@
-"""`frames`: your own video, as folders of frames or video files, cut into clips; object masks beside it if there are any.
+"""`frames`: your own video, as folders of frames or video files, cut into clips, and object masks beside it.
 
     PATH/SEQUENCE/00000.jpg                 frames alone, or
     PATH/SEQUENCE.mp4                       a video file (or PATH itself is one), or
@@ -22,25 +22,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sslterm.config.schema import ClipConfig, DataConfig
-from sslterm.data.decode import SUFFIXES, UnreadableError
 from sslterm.data.listing import (
     File,
     class_names,
     class_of,
     divide,
-    list_files,
     list_images,
-    natural,
-    open_folder,
 )
 from sslterm.data.pack import Pack, pack
 from sslterm.data.progress import Progress
+from sslterm.data.sequences import list_frames, stem
 from sslterm.data.source import Footage, Source, Split, seeded
-from sslterm.data.video import ANIMATIONS, VIDEOS, is_video, unpack
 from sslterm.errors import DataError, UsageError
 
-FRAME_FOLDERS = ("frames", "JPEGImages")
-MASK_FOLDERS = ("masks", "Annotations")
 HELD_OUT_SHARE = 5
 """One in so many sequences is held out where no folder says which; of a single one, the last fifth."""
 MOST_BYTES = 1 << 32
@@ -144,7 +138,7 @@ def load_footage(config: ClipConfig, progress: Progress) -> list[Footage]:
 
 
 def _read(config: ClipConfig, progress: Progress) -> Reel:
-    frames_root, masks_root, listed, damaged = _list(config, progress)
+    frames_root, masks_root, listed, damaged = list_frames(config.path, progress)
     train, test, notes = _divide(frames_root, listed, config)
     files = [file for video in (*train, *test) for file in video.files]
     packed = pack(frames_root, files, size=config.size, kind="images", progress=progress)
@@ -155,41 +149,6 @@ def _read(config: ClipConfig, progress: Progress) -> Reel:
         )
     masks, masked = (None, None) if masks_root is None else _read_masks(masks_root, files, packed, progress)
     return Reel(frames_root, train, test, packed, len(files), masks, masked, (*damaged, *notes))
-
-
-def _list(config: ClipConfig, progress: Progress) -> tuple[Path, Path | None, list[File], list[str]]:
-    """The folder of frames and that of masks or None; all frames, those of videos among them; what is damaged."""
-    named = Path(config.path).expanduser().absolute()
-    if config.path and named.is_file():
-        if not is_video(named):
-            raise DataError(
-                f"{named} is neither a folder of frames nor a video", "videos are recognised by their suffix"
-            )
-        frames, masks, videos, images = named.parent, None, [File(named.name, 0, 0)], []
-    else:
-        frames, masks = _find_roots(open_folder(config.path))
-        videos = [file for file in list_files(frames, ANIMATIONS | VIDEOS) if is_video(frames / file.path)]
-        taken = {file.path for file in videos}
-        there = list_files(frames, SUFFIXES) if videos else list_images(frames)
-        images = [file for file in there if file.path not in taken]
-    folders, damaged = {str(PurePosixPath(file.path).parent) for file in images}, []
-    for file in videos:
-        sequence = _stem(file.path)
-        try:
-            images += unpack(frames / file.path, file.path if sequence in folders else sequence, progress)
-        except UnreadableError as error:
-            damaged.append(f"the video {file.path} cannot be read and was left out: {error}")
-    if not images:
-        raise DataError(f"{frames}: {damaged[0]}")
-    return frames, masks, sorted(images, key=lambda file: natural(file.path)), damaged
-
-
-def _find_roots(root: Path) -> tuple[Path, Path | None]:
-    """The folder of frames, and that of masks or None."""
-    frames = next((root / name for name in FRAME_FOLDERS if (root / name).is_dir()), root)
-    beside = frames.parent if frames.name in FRAME_FOLDERS else root
-    masks = next((beside / name for name in MASK_FOLDERS if (beside / name).is_dir()), None)
-    return frames, masks
 
 
 def _divide(
@@ -297,8 +256,8 @@ def _choose(
 def _read_masks(root: Path, files: Sequence[File], packed: Pack, progress: Progress) -> tuple[Tensor, Tensor]:
     """The mask of every packed frame, [N, H, W], 0 where it has none; and which have one, bool [N]."""
     height, width = packed.images.shape[2:]
-    by_stem = {_stem(file.path): file for file in list_images(root)}
-    wanted = [by_stem.get(_stem(files[row].path)) for row in packed.rows]
+    by_stem = {stem(file.path): file for file in list_images(root)}
+    wanted = [by_stem.get(stem(files[row].path)) for row in packed.rows]
     there = [row for row, file in enumerate(wanted) if file is not None]
     masks = torch.zeros(len(wanted), height, width, dtype=torch.uint8)
     if not there:
@@ -313,7 +272,3 @@ def _read_masks(root: Path, files: Sequence[File], packed: Pack, progress: Progr
     masked = torch.zeros(len(wanted), dtype=torch.bool)
     masked[rows] = True
     return masks, masked
-
-
-def _stem(path: str) -> str:
-    return str(PurePosixPath(path).with_suffix(""))

@@ -50,7 +50,8 @@ def strongest(masks: Tensor, objects: Tensor) -> Tensor:
 
 def objects_of(mask: Tensor) -> Tensor:
     """The numbers of the objects in a mask, rising."""
-    return mask.unique()[mask.unique() > 0]
+    numbers: Tensor = mask.unique()
+    return numbers[numbers > 0]
 
 
 def agreement(tracked: Tensor, footage: Footage) -> tuple[float, float]:

@@ -7,12 +7,15 @@ places; P target and R reference places.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sslterm.nn.precision import in_float32
 
 CHUNK_VALUES = 1 << 24
 """Most similarities at once while labels are propagated."""
+PIXEL_SCALE = 0.1
+"""Root mean square difference of raw pixels, in [0, 1], that weakens a pointer by exp(-1/2)."""
 
 
 @in_float32
@@ -27,6 +30,17 @@ def point(target: Tensor, references: Tensor, temperature: float) -> Tensor:
         [B, P, R]; rows sum to 1.
     """
     return (target.transpose(1, 2) @ references / temperature).softmax(2)
+
+
+@in_float32
+def copied(pointers: Tensor, references: Tensor, colours: int) -> Tensor:
+    """y = A c: how much of each colour a place copies (Eq. 1), [B, P, K].
+
+    Args:
+        pointers: [B, P, R].
+        references: [B, R] int64.
+    """
+    return pointers @ F.one_hot(references, colours).to(pointers)
 
 
 @in_float32
@@ -75,7 +89,8 @@ def propagate(
                 logits = logits.masked_fill(~torch.cat(near, dim=1), float("-inf"))
             parts.append(_copy(logits, values, strongest))
         known.append(torch.cat(parts, dim=1))
-    return torch.stack(known).unflatten(2, (height, width))
+    labelled: Tensor = torch.stack(known).unflatten(2, (height, width))
+    return labelled
 
 
 def _copy(logits: Tensor, values: Tensor, strongest: int) -> Tensor:
@@ -93,3 +108,47 @@ def _within(height: int, width: int, radius: int, device: torch.device) -> Tenso
     y = torch.arange(height, device=device).repeat_interleave(width)
     x = torch.arange(width, device=device).repeat(height)
     return ((y[:, None] - y).abs() <= radius) & ((x[:, None] - x).abs() <= radius)
+
+
+def follow(
+    queries: Tensor,
+    keys: Tensor,
+    mask: Tensor,
+    *,
+    temperature: float,
+    recent: int,
+    radius: int,
+    strongest: int,
+) -> Tensor:
+    """Propagate a mask of the first frame at its own resolution: [K, H, W] -> [T, K, H, W] in [0, 1].
+
+    Args:
+        queries, keys, and the rest: as in `propagate`.
+    """
+    coarse = F.adaptive_avg_pool2d(mask.float(), (queries.shape[2], queries.shape[3]))
+    labels = propagate(
+        queries, keys, coarse, temperature=temperature, recent=recent, radius=radius, strongest=strongest
+    )
+    fine = F.interpolate(labels, tuple(mask.shape[1:]), mode="bilinear").clamp(0, 1)
+    fine[0] = mask
+    return fine
+
+
+def pixel_maps(clip: Tensor, side: int) -> tuple[Tensor, Tensor, float]:
+    """Raw pixels as features: queries, keys and the temperature under which pointers fall with squared difference.
+
+    q k = x y - |y|^2 / 2, which is -|x - y|^2 / 2 but for a number that is the same for all y.
+
+    Args:
+        clip: [T, C, H, W].
+        side: of a place, in pixels.
+
+    Returns:
+        queries, keys: [T, C * side^2 + 1, h, w].
+    """
+    height, width = clip.shape[2:]
+    padded = F.pad(clip, (0, -width % side, 0, -height % side), mode="replicate")
+    pixels = F.pixel_unshuffle(padded, side)
+    queries = torch.cat((pixels, torch.ones_like(pixels[:, :1])), dim=1)
+    keys = torch.cat((pixels, -0.5 * pixels.square().sum(1, keepdim=True)), dim=1)
+    return queries, keys, pixels.shape[1] * PIXEL_SCALE**2

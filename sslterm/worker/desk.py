@@ -142,7 +142,8 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> Tensor:
 def _with_channels(images: Tensor, channels: int) -> Tensor:
     """uint8 [N, C, H, W] in grey or colour -> with `channels` (luma of ITU-R 601 for grey)."""
     if images.ndim == 5:  # clips
-        return _with_channels(images.flatten(0, 1), channels).unflatten(0, images.shape[:2])
+        clips: Tensor = _with_channels(images.flatten(0, 1), channels).unflatten(0, images.shape[:2])
+        return clips
     if images.shape[1] == channels:
         return images
     if channels == 3:

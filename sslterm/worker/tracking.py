@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from sslterm.data.decode import UnreadableError, decode_mask
-from sslterm.data.frames import FRAME_FOLDERS, MASK_FOLDERS
 from sslterm.data.pictures import frame_files, load_clip
+from sslterm.data.sequences import FRAME_FOLDERS, MASK_FOLDERS
 from sslterm.data.source import Footage
 from sslterm.errors import DataError, UsageError
 from sslterm.evaluate.features import choose

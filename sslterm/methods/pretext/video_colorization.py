@@ -44,21 +44,18 @@ from sslterm.config.schema import Count, Natural, Positive
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method, Sweep, Update
-from sslterm.methods.pretext.clips import as_clips, check_frames, grid_panel, over_frames
+from sslterm.methods.pretext.clips import as_clips, check_frames, grid_panel, lit, over_frames, random_cuts
 from sslterm.nn.dense import DenseEncoder, DenseName
 from sslterm.nn.kmeans import kmeans, nearest
 from sslterm.nn.lab import lab_to_rgb, rgb_to_lab
-from sslterm.nn.pointing import point, propagate
+from sslterm.nn.pointing import copied, follow, pixel_maps, point
 from sslterm.nn.precision import in_float32
-from sslterm.rows import randint
 from sslterm.run.panels import Panel
 
 FITTED_CLIPS, FITTED_PLACES, ITERATIONS = 2000, 64, 50
 """Of k-means: most clips, places of each clip's last frame, and steps of Lloyd's algorithm."""
 FIRST_RADIUS = 40.0
 """Of the circle in the (a, b) plane that the clusters stand on before they are found."""
-PIXEL_SCALE = 0.1
-"""Root mean square difference of raw pixels, in [0, 1], that weakens a pointer by exp(-1/2)."""
 AT_ONCE = 8
 """Frames or clips in a forward pass outside of training."""
 SHOWN, POINTERS = 8, 6
@@ -83,17 +80,6 @@ def quantized(lab: Tensor, centres: Tensor, stride: int) -> Tensor:
 def mean_ab(lab: Tensor, stride: int) -> Tensor:
     """Means over places of `stride` pixels, of [N, 3, H, W]: [N, 2, h, w]."""
     return F.avg_pool2d(lab[:, 1:], stride, ceil_mode=True, count_include_pad=False)
-
-
-@in_float32
-def copied(pointers: Tensor, references: Tensor, colours: int) -> Tensor:
-    """y = A c: how much of each colour a place copies (Eq. 1), [B, P, K].
-
-    Args:
-        pointers: [B, P, R].
-        references: [B, R] int64.
-    """
-    return pointers @ F.one_hot(references, colours).to(pointers)
 
 
 @in_float32
@@ -152,6 +138,9 @@ class VideoColorization(Method):
                 f"set method.crop={min(inputs.height, inputs.width)} or less, or 0 for whole frames",
             )
         self.config = config
+        self.reach = {
+            "recent": config.recent_frames, "radius": config.radius, "strongest": config.strongest
+        }  # fmt: skip
         self.train_clips = inputs.train_images
         try:
             self.encoder = DenseEncoder(
@@ -195,13 +184,8 @@ class VideoColorization(Method):
         if not self.training:
             top, left = (height - side) // 2, (width - side) // 2
             return clips[..., top : top + side, left : left + side]
-        corner = randint((height - side + 1) * (width - side + 1), len(clips), like=clips)
-        offsets = torch.arange(side, device=clips.device)
-        rows = (corner // (width - side + 1))[:, None] + offsets  # [B, side]
-        columns = (corner % (width - side + 1))[:, None] + offsets
-        which = torch.arange(len(clips), device=clips.device)[:, None, None]
-        pixels = clips.movedim((1, 2), (3, 4))[which, rows[:, :, None], columns[:, None]]
-        return pixels.movedim((3, 4), (1, 2))
+        cuts: Tensor = random_cuts(clips.flatten(1, 2), side, side).unflatten(1, clips.shape[1:3])
+        return cuts
 
     def colour(self, clips: Tensor) -> tuple[Tensor, Tensor]:
         """The colours that the last frame copies from those before, [B, P, K], and those of all, [B, T, h, w]."""
@@ -213,7 +197,8 @@ class VideoColorization(Method):
     def embed(self, lab: Tensor) -> Tensor:
         """Embeddings of the grey frames of [B, T, 3, H, W]: [B, T, D, h, w]."""
         maps: Tensor = self.encoder(grey(lab.flatten(0, 1)))
-        return maps.unflatten(0, lab.shape[:2])
+        embeddings: Tensor = maps.unflatten(0, lab.shape[:2])
+        return embeddings
 
     def pointers(self, embeddings: Tensor) -> Tensor:
         """Where the places of the last frame look in those before: [B, P, R]."""
@@ -243,29 +228,11 @@ class VideoColorization(Method):
 
     def track(self, clip: Tensor, mask: Tensor) -> Tensor:
         maps = torch.cat([self.embed(in_lab(part)[None])[0] for part in clip.split(AT_ONCE)])
-        return self._follow(maps, maps, mask, self.config.tracking_temperature)
+        return follow(maps, maps, mask, temperature=self.config.tracking_temperature, **self.reach)
 
     def track_pixels(self, clip: Tensor, mask: Tensor) -> Tensor:
-        """By the nearest raw pixels: a place is as similar as the squared difference of its pixels is small."""
-        stride = self.encoder.stride
-        height, width = clip.shape[2:]
-        padded = F.pad(clip, (0, -width % stride, 0, -height % stride), mode="replicate")
-        pixels = F.pixel_unshuffle(padded, stride)  # [T, 3 * stride^2, h, w]
-        queries = torch.cat((pixels, torch.ones_like(pixels[:, :1])), dim=1)
-        keys = torch.cat((pixels, -0.5 * pixels.square().sum(1, keepdim=True)), dim=1)
-        return self._follow(queries, keys, mask, pixels.shape[1] * PIXEL_SCALE**2)
-
-    def _follow(self, queries: Tensor, keys: Tensor, mask: Tensor, temperature: float) -> Tensor:
-        """Copy a mask [K, H, W] of the first frame along pointers between maps [T, D, h, w]: [T, K, H, W]."""
-        coarse = F.adaptive_avg_pool2d(mask.float(), (queries.shape[2], queries.shape[3]))
-        labels = propagate(
-            queries, keys, coarse,
-            temperature=temperature, recent=self.config.recent_frames,
-            radius=self.config.radius, strongest=self.config.strongest,
-        )  # fmt: skip
-        fine = F.interpolate(labels, tuple(mask.shape[1:]), mode="bilinear").clamp(0, 1)
-        fine[0] = mask
-        return fine
+        queries, keys, temperature = pixel_maps(clip, self.encoder.stride)
+        return follow(queries, keys, mask, temperature=temperature, **self.reach)
 
     def panels(self, batch: Batch) -> Iterator[Panel]:
         yield self._colours_panel(batch.images[:SHOWN])
@@ -301,13 +268,11 @@ class VideoColorization(Method):
             change = (clip[:, -1] - clip[:, -2]).abs().mean(1, keepdim=True)
             place = int(F.adaptive_avg_pool2d(change, (height, width)).flatten().argmax())
             looks = self.pointers(embeddings)[0, place].view(-1, 1, height, width)
-            heat = F.interpolate(looks / looks.max(), tuple(clip.shape[3:]), mode="nearest")
-            dim = 0.5 * clip[0].mean(1, keepdim=True).expand(-1, 3, -1, -1)
-            marker = heat.new_tensor(POINTER_COLOUR).view(1, 3, 1, 1)
-            seen = dim[:-1] + heat * (marker - dim[:-1])
+            seen = lit(clip[0, :-1], looks / looks.max(), POINTER_COLOUR)
             target = clip[0, -1:].clone()
             top, left = place // width * stride, place % width * stride
-            target[:, :, top : top + stride, left : left + stride] = marker
+            marked = target[:, :, top : top + stride, left : left + stride]
+            marked.copy_(target.new_tensor(POINTER_COLOUR).view(1, 3, 1, 1).expand_as(marked))
             rows.append(torch.cat((target, seen)))
         count = clips.shape[1] - 1
         return grid_panel(
