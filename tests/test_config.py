@@ -484,7 +484,7 @@ def test_data_is_a_source_or_a_folder(
     data = resolve("vae", "tiny", data=str(photos)).data
     assert (data.name, data.path) == ("folder", str(photos))
     assert resolve("vae", "tiny", data="mnist").data.name == "mnist"
-    clips = PRESET.replace("[train]", "frames = 4\nstride = 1\n[train]")
+    clips = PRESET.replace("[train]", "frames = 4\nstride = 1\nmotion = 1.0\n[train]")
     (preset_folder / "vae" / "clips.toml").write_text(clips)
     assert resolve("vae", "clips", data=str(photos)).data.name == "frames"
     with pytest.raises(DataError, match="no such folder"):

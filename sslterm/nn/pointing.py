@@ -61,8 +61,7 @@ def propagate(
     Args:
         queries, keys: [T, D, h, w]: the similarity of a place to one of another frame is a product of theirs.
         labels: [K, h, w] of the first frame.
-        radius: how far, in places, a place looks into recent frames; 0 is everywhere. The first frame is
-            always seen whole.
+        radius: how far, in places, a place looks into other frames; 0 is everywhere.
         strongest: how many of its strongest pointers a place copies through; 0 is all.
 
     Returns:
@@ -70,7 +69,7 @@ def propagate(
     """
     frames, _, height, width = queries.shape
     allowed = _within(height, width, radius, queries.device)
-    known = [labels.float().flatten(1)]  # [K, P] each
+    known = [labels.to(queries).flatten(1)]  # [K, P] each
     for t in range(1, frames):
         references = sorted({0, *range(max(0, t - recent), t)})
         past = torch.cat([keys[reference].flatten(1) for reference in references], dim=1)  # [D, R]
@@ -82,11 +81,7 @@ def propagate(
         ):
             logits = target[rows] @ past / temperature
             if allowed is not None:
-                near = [
-                    torch.ones_like(allowed[rows]) if reference == 0 else allowed[rows]
-                    for reference in references
-                ]
-                logits = logits.masked_fill(~torch.cat(near, dim=1), float("-inf"))
+                logits = logits.masked_fill(~allowed[rows].repeat(1, len(references)), float("-inf"))
             parts.append(_copy(logits, values, strongest))
         known.append(torch.cat(parts, dim=1))
     labelled: Tensor = torch.stack(known).unflatten(2, (height, width))

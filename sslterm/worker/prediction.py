@@ -67,7 +67,7 @@ def predict(desk: Desk, request: Predict, report: Report) -> dict[str, Any]:
         Path(request.clip).stem if request.clip else f"seed{request.seed}"
     )
     path = write_output(
-        desk.run, panel, stem, request.out, frames=to_bytes(beside(films).expand(-1, 3, -1, -1))
+        desk.run, panel, stem, request.out, frames=to_bytes(beside(films).expand(-1, 3, -1, -1)), back=False
     )
     known = [one for one in results if one["mse"] is not None]
     means = {

@@ -15,7 +15,7 @@ from sslterm.data.sequences import FRAME_FOLDERS, MASK_FOLDERS
 from sslterm.data.source import Footage
 from sslterm.errors import DataError, UsageError
 from sslterm.evaluate.features import choose
-from sslterm.evaluate.segmentation import contour
+from sslterm.evaluate.segmentation import contour, region_similarity
 from sslterm.evaluate.tracking import agreement, can_be_measured, objects_of
 from sslterm.evaluate.tracking import track as follow
 from sslterm.methods.base import Tracks
@@ -70,7 +70,7 @@ def track(desk: Desk, request: Track, report: Report) -> dict[str, Any]:
     frames = beside(films)
     path = write_output(
         desk.run, _strip(rows, results, footages), stem, request.out,
-        also={"masks": labels.numpy()} if request.clip else None, frames=to_bytes(frames),
+        also={"masks": labels.numpy()} if request.clip else None, frames=to_bytes(frames), back=False,
     )  # fmt: skip
     known = [one for one in results if one["J"] is not None]
     means = {
@@ -105,13 +105,21 @@ def _read_footage(desk: Desk, request: Track) -> Footage:
             masks[number], masked[number] = _read_mask(found, images), True
     if request.mask:
         first = _read_mask(Path(request.mask), images)
-        if bool(masked[0]) and not torch.equal(objects_of(first), objects_of(masks[0])):
-            masked[1:] = False  # another object than the one that is known
+        if bool(masked[0]) and not _same_objects(first, masks[0]):
+            masked[1:] = False  # what is known is where other objects are
         masks[0], masked[0] = first, True
     elif not bool(masked[0]):
         raise UsageError(f"what is to be followed in {path}?", "give a mask of the first frame: --mask FILE")
     _check_mask(masks[0], request.mask or str(path))
     return Footage(path.name, images, masks, masked)
+
+
+def _same_objects(one: Tensor, other: Tensor) -> bool:
+    """Whether two masks of a frame say of the same objects where they are, more or less."""
+    numbers = objects_of(one)
+    return torch.equal(numbers, objects_of(other)) and all(
+        float(region_similarity((one == k)[None], (other == k)[None])) > 0.5 for k in numbers
+    )
 
 
 def _masks_beside(clip: Path) -> Path | None:
@@ -168,16 +176,22 @@ def _result(footage: Footage, labels: Tensor) -> dict[str, Any]:
 
 
 def _drawn(images: Tensor, labels: Tensor, side: int) -> Tensor:
-    """Frames [T, C, H, W] with their objects in colour, no side longer than `side`: [T, 3, h, w] in [0, 1]."""
+    """Frames [T, C, H, W] with their objects in colour, the longer side near `side`: [T, 3, h, w] in [0, 1]."""
     height, width = images.shape[2:]
-    scale = min(1.0, side / max(height, width))
-    shape = (max(1, round(height * scale)), max(1, round(width * scale)))
-    small = resized(images, shape).float().expand(-1, 3, -1, -1) / 255
-    objects = resized_labels(labels, shape)
+    scale = side / max(height, width)
+    if scale >= 2:  # by whole pixels
+        zoom = int(scale)
+        small = images.repeat_interleave(zoom, 2).repeat_interleave(zoom, 3).float()
+        objects = labels.repeat_interleave(zoom, 1).repeat_interleave(zoom, 2)
+    else:
+        shape = (max(1, round(height * min(scale, 1))), max(1, round(width * min(scale, 1))))
+        small, objects = resized(images, shape).float(), resized_labels(labels, shape)
+    small = small.expand(-1, 3, -1, -1) / 255
     palette = torch.tensor(COLOURS)[(objects.long() - 1) % len(COLOURS)].movedim(3, 1)  # [T, 3, h, w]
+    inside = (objects > 0).float().unsqueeze(1)
     edge = contour_of(objects).float().unsqueeze(1)
-    cover = (objects > 0).float().unsqueeze(1) * (COVER + (1 - COVER) * edge)
-    return small + cover * (palette - small)
+    covered = small + COVER * inside * (palette - small)
+    return covered + edge * (1 - covered)
 
 
 def contour_of(labels: Tensor) -> Tensor:

@@ -101,6 +101,8 @@ class VideoColorization(Method):
         """D: width of the embedding."""
         coordinates: bool
         """Whether embeddings see where in the frame they are."""
+        unit_length: bool
+        """Whether embeddings are brought to unit length, so that pointers go by the cosine; the paper's are not."""
         crop: Natural
         """Side of the random square of a clip that training sees; 0 is the whole clip."""
         colours: Count
@@ -111,7 +113,7 @@ class VideoColorization(Method):
         recent_frames: Count
         """Frames before the current one that labels are copied from, besides the first."""
         radius: Natural
-        """How far a place looks into them, in places; 0 is everywhere."""
+        """How far a place looks into these frames while tracking, in places; 0 is everywhere."""
         strongest: Natural
         """Pointers through which a place copies labels; 0 is all."""
 
@@ -197,6 +199,8 @@ class VideoColorization(Method):
     def embed(self, lab: Tensor) -> Tensor:
         """Embeddings of the grey frames of [B, T, 3, H, W]: [B, T, D, h, w]."""
         maps: Tensor = self.encoder(grey(lab.flatten(0, 1)))
+        if self.config.unit_length:
+            maps = F.normalize(maps, dim=1)
         embeddings: Tensor = maps.unflatten(0, lab.shape[:2])
         return embeddings
 
