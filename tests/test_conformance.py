@@ -322,13 +322,16 @@ def _check_colorize(method: Method, images: Tensor) -> None:
 def _check_track(method: Method, clips: Tensor) -> None:
     mask = torch.zeros(2, *clips.shape[3:])
     mask[0, :16], mask[1, 16:] = 1, 1
-    tracked = method.track(clips[0], mask)
-    _are_images(tracked, (clips.shape[1], 2, *clips.shape[3:]))
-    assert torch.equal(tracked[0], mask)
+    for follow in (method.track, method.track_pixels):
+        tracked = follow(clips[0], mask)
+        _are_images(tracked, (clips.shape[1], 2, *clips.shape[3:]))
+        assert torch.equal(tracked[0], mask)
+        assert follow(clips[0, ..., 3:, :-2], mask[:, 3:, :-2]).shape[2:] == (29, 30)  # of any size
 
 
 def _check_predict(method: Method, clips: Tensor) -> None:
     _are_images(method.predict(clips[:, : method.context], 3), (len(clips), 3, *clips.shape[2:]))
+    assert method.predict(clips[..., 3:, :-2], 1).shape[3:] == (29, 30)  # of any size
 
 
 def _check_solve(method: Solves, images: Tensor) -> None:

@@ -285,6 +285,7 @@ def clips(*, size: int = 32, frames: int = 6, stride: int = 2, train: int = 40) 
         seed=0,
         frames=frames,
         stride=stride,
+        motion=1.0,
     )
     return load_source(config, silent)
 

@@ -59,6 +59,7 @@ BASES_OF_METHODS = {
     "sslterm.methods.joint_embedding.embedder",
     "sslterm.methods.joint_embedding.multi_crop",
     "sslterm.methods.joint_embedding.pseudo_labels",
+    "sslterm.methods.pretext.clips",
     "sslterm.methods.pretext.coder",
     "sslterm.methods.pretext.confusion",
     "sslterm.methods.pretext.puzzle",

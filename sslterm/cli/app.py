@@ -62,6 +62,8 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "reconstruct": Command("sslterm.cli.use:reconstruct", "Images beside their reconstructions."),
         "complete": Command("sslterm.cli.restore:complete", "Fill holes in pictures."),
         "colorize": Command("sslterm.cli.restore:colorize", "Give pictures new colours."),
+        "track": Command("sslterm.cli.video:track", "Follow objects through a clip."),
+        "predict": Command("sslterm.cli.video:predict", "What comes next in a clip."),
         "probe": Command("sslterm.cli.probe:probe", "Measure what the features are good for."),
         "evaluate": Command("sslterm.cli.use:evaluate", "Measure likelihood, fidelity, reconstruction."),
         "embed": Command("sslterm.cli.features:embed", "Write the features of all images to a file."),

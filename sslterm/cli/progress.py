@@ -100,6 +100,7 @@ def summary(run: RunDirectory, entry: Entry, status: Status, shown: str) -> str:
     if status.state == "finished":
         uses = {
             "sample": "sample", "decode": "traverse", "complete": "complete", "colorize": "colorize",
+            "track": "track", "predict": "predict",
             "encode": "probe", "reconstruct": "reconstruct",
         }  # fmt: skip
         commands = [

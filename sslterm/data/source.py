@@ -59,6 +59,22 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Footage:
+    """A sequence of video, whole.
+
+    Attributes:
+        images: uint8 [T, C, H, W].
+        masks: uint8 [T, H, W]: 0 is background, k is the k-th object; or None.
+        masked: bool [T], which frames have a mask; None where all or none of them have.
+    """
+
+    name: str
+    images: Tensor
+    masks: Tensor | None = None
+    masked: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class Source:
     """A data set, ready to be put into a `Store`.
 
@@ -96,6 +112,16 @@ def load_source(config: DataConfig, progress: Progress | None = None) -> Source:
     source = getattr(importlib.import_module(module), function)(config, progress or on_stderr)
     assert isinstance(source, Source)
     return source
+
+
+def load_footage(config: ClipConfig, progress: Progress | None = None) -> list[Footage]:
+    """The held-out video that `[data]` names, not cut into clips.
+
+    Raises as `load_source` does.
+    """
+    module, _, _ = SOURCES[config.name].target.partition(":")
+    found: list[Footage] = importlib.import_module(module).load_footage(config, progress or on_stderr)
+    return found
 
 
 def _check(entry: Entry, config: DataConfig) -> None:

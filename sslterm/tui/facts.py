@@ -30,7 +30,7 @@ LIVE: Final = frozenset({"starting", "running", "paused"})
 
 _COMMANDS: Final = {
     "sample": "sample", "decode": "traverse", "reconstruct": "reconstruct", "complete": "complete",
-    "colorize": "colorize", "encode": "probe",
+    "colorize": "colorize", "track": "track", "predict": "predict", "encode": "probe",
 }  # fmt: skip
 """What can be done with a trained method, by its capabilities."""
 

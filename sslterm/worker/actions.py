@@ -15,12 +15,14 @@ from sslterm.evaluate.fidelity import SAMPLES, draw_samples, fidelity
 from sslterm.evaluate.likelihood import ImportanceWeighted, likelihood
 from sslterm.evaluate.online import reconstruction_error, solved
 from sslterm.evaluate.panels import images_panel, reconstructions_panel
-from sslterm.methods.base import Encodes, Likelihood, Reconstructs, Samples, Solves
+from sslterm.evaluate.tracking import tracking
+from sslterm.methods.base import Encodes, Likelihood, Reconstructs, Samples, Solves, Tracks
 from sslterm.worker.desk import Desk, read_image
 from sslterm.worker.embedding import embed, neighbours
 from sslterm.worker.explore import CODES, code_of, decode_codes, explore, interpolate, traverse
 from sslterm.worker.features import search, write_all
 from sslterm.worker.outputs import Report, Stage, partial_reporter, stages, write_output
+from sslterm.worker.prediction import predict
 from sslterm.worker.probing import probe_run
 from sslterm.worker.requests import (
     Code,
@@ -33,15 +35,18 @@ from sslterm.worker.requests import (
     Features,
     Interpolate,
     Neighbours,
+    Predict,
     Probe,
     Reconstruct,
     Reload,
     Request,
     Sample,
     Search,
+    Track,
     Traverse,
 )
 from sslterm.worker.restore import colorize, complete
+from sslterm.worker.tracking import track
 
 
 def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
@@ -62,6 +67,10 @@ def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
             result = complete(desk, request, report)
         case Colorize():
             result = colorize(desk, request, report)
+        case Track():
+            result = track(desk, request, report)
+        case Predict():
+            result = predict(desk, request, report)
         case Probe():
             result = probe_run(desk, request, report)
         case Evaluate():
@@ -160,7 +169,7 @@ def _reconstruct(desk: Desk, request: Reconstruct, report: Report) -> dict[str, 
 
 def _evaluate(desk: Desk, request: Evaluate, report: Report) -> dict[str, Any]:
     method = desk.loaded.method
-    if not isinstance(method, Likelihood | Samples | Reconstructs | Encodes | Solves):
+    if not isinstance(method, Likelihood | Samples | Reconstructs | Encodes | Solves | Tracks):
         raise desk.cannot("evaluate")
     if request.samples and not isinstance(method, ImportanceWeighted):
         kind = (
@@ -198,6 +207,8 @@ def _measures(
         yield "reconstruction", _reconstruction(method, desk, n, seed)
     if isinstance(method, Solves):
         yield "task", _task(method, desk, n, seed)
+    if isinstance(method, Tracks):
+        yield "tracking", _tracking(method, desk, n, progress)
     if isinstance(method, Encodes):
         yield "embedding", _embedding(method, desk, n, seed)
     if isinstance(method, Samples):
@@ -222,6 +233,10 @@ def _task(method: Solves, desk: Desk, n: int | None, seed: int) -> Iterator[dict
         error = float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
         about = {"kind": "estimate", "standard_error": error, "n": len(values), "split": "test", "seed": seed}
         yield {"name": name, "value": float(values.mean()), "unit": method.solved[name], **about}
+
+
+def _tracking(method: Tracks, desk: Desk, n: int | None, progress: Stage) -> Iterator[dict[str, Any]]:
+    yield from tracking(method, desk.footage(progress)[:n], progress=progress)
 
 
 def _embedding(method: Encodes, desk: Desk, n: int | None, seed: int) -> Iterator[dict[str, Any]]:

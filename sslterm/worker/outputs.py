@@ -121,6 +121,7 @@ def write_output(
     *,
     also: Mapping[str, NDArray[Any]] | None = None,
     frames: NDArray[np.uint8] | None = None,
+    back: bool = True,
 ) -> str:
     """Write a panel as a picture and as numbers; returns the path that the person should open.
 
@@ -128,6 +129,7 @@ def write_output(
         out: the file that the person named; "" takes a new name in RUN/outputs.
         also: arrays that go into the .npz beside the panel's own.
         frames: [T, C, H, W] of an animation, written beside the picture as a GIF.
+        back: it runs forth and back.
 
     Raises:
         UsageError: `out` names neither a .png nor a .npz.
@@ -146,5 +148,5 @@ def write_output(
         write_png(panel, path)
         save_panel(panel, path.with_suffix(".npz"), also=also)
     if frames is not None:
-        write_gif(frames, path.with_suffix(".gif"))
+        write_gif(frames, path.with_suffix(".gif"), back=back)
     return str(path)

@@ -74,6 +74,32 @@ class Colorize:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Track:
+    clip: str = ""
+    """A folder of frames or a video file; without it, `n` held-out sequences."""
+    mask: str = ""
+    """Of the first frame; without it, the one that lies beside the frames."""
+    frames: Natural = 0
+    """How many to read of the clip; 0 reads all."""
+    n: Count = 3
+    seed: Natural = 0
+    out: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict:
+    clip: str = ""
+    """A folder of frames or a video file; without it, `clips` held-out sequences."""
+    n: Count = 4
+    """Frames to predict."""
+    beyond: bool = False
+    """Predict what comes after the end, instead of the last frames from those before."""
+    clips: Count = 4
+    seed: Natural = 0
+    out: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Probe:
     protocols: tuple[str, ...] = ("knn", "linear")
     layers: tuple[str, ...] = ()
@@ -194,8 +220,8 @@ class Reload:
 
 
 Request = (
-    Sample | Traverse | Reconstruct | Complete | Colorize | Probe | Evaluate
-    | Explore | Decode | Code | Interpolate | Embed | Neighbours | Features | Search | Reload
+    Sample | Traverse | Reconstruct | Complete | Colorize | Track | Predict
+    | Probe | Evaluate | Explore | Decode | Code | Interpolate | Embed | Neighbours | Features | Search | Reload
 )  # fmt: skip
 REQUESTS: Mapping[str, type[Request]] = {
     "sample": Sample,
@@ -203,6 +229,8 @@ REQUESTS: Mapping[str, type[Request]] = {
     "reconstruct": Reconstruct,
     "complete": Complete,
     "colorize": Colorize,
+    "track": Track,
+    "predict": Predict,
     "probe": Probe,
     "evaluate": Evaluate,
     "explore": Explore,
