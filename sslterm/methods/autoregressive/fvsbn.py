@@ -56,7 +56,9 @@ class FVSBN(OrderedBits):
         self.config = config
         self.register_buffer("order", draw_order(config.order, self.pixels))
         self.register_buffer("place", self.order.argsort())
-        self.weight = nn.Parameter(torch.zeros(self.pixels, self.pixels))  # in the order; only below the diagonal
+        self.weight = nn.Parameter(
+            torch.zeros(self.pixels, self.pixels)
+        )  # in the order; only below the diagonal
         self.bias = nn.Parameter(torch.zeros(self.pixels))
 
     place: Tensor

@@ -64,7 +64,9 @@ class MADE(OrderedBits):
 
         def __post_init__(self) -> None:
             if not self.widths:
-                raise UsageError("method.widths = []: there is no hidden layer", "give one width or more, [500]")
+                raise UsageError(
+                    "method.widths = []: there is no hidden layer", "give one width or more, [500]"
+                )
 
     turn: Tensor
     """Number of the mask in training."""
@@ -74,10 +76,14 @@ class MADE(OrderedBits):
         self.config = config
         self.components = config.masks
         sizes = [self.pixels, *config.widths]
-        self.layers = nn.ModuleList(nn.Linear(size, width) for size, width in zip(sizes, config.widths, strict=False))
+        self.layers = nn.ModuleList(
+            nn.Linear(size, width) for size, width in zip(sizes, config.widths, strict=False)
+        )
         self.output = nn.Linear(sizes[-1], self.pixels)
         self.direct = nn.Parameter(torch.zeros(self.pixels, self.pixels)) if config.direct else None
-        places = torch.stack([draw_order(config.order, self.pixels).argsort() + 1 for _ in range(config.masks)])
+        places = torch.stack(
+            [draw_order(config.order, self.pixels).argsort() + 1 for _ in range(config.masks)]
+        )
         self.register_buffer("degrees0", places.float())  # of the pixels: 1 to D, [M, D]
         for number, width in enumerate(config.widths, start=1):
             drawn = torch.stack([spread_degrees(width, self.pixels) for _ in range(config.masks)])
@@ -87,6 +93,10 @@ class MADE(OrderedBits):
     def step(self, data: Stream, update: Update) -> None:
         self.turn.fill_(update.step % self.components)  # §4.2-4.3: the next mask for every batch
         super().step(data, update)
+
+    def linears(self) -> list[nn.Linear]:
+        """The hidden layers."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
 
     def degrees(self, component: int | None) -> list[Tensor]:
         """m of the pixels, then of every hidden layer, [K] each."""
@@ -99,7 +109,7 @@ class MADE(OrderedBits):
         pixels, *hidden = degrees = self.degrees(component)
         weights = [
             layer.weight * compare(torch.ge, above, below)  # Eq. 8, 12
-            for layer, above, below in zip(self.layers, hidden, degrees, strict=False)
+            for layer, above, below in zip(self.linears(), hidden, degrees, strict=False)
         ]
         output = self.output.weight * compare(torch.gt, pixels, hidden[-1])  # Eq. 9, 13
         direct = None if self.direct is None else self.direct * compare(torch.gt, pixels, pixels)
@@ -108,7 +118,7 @@ class MADE(OrderedBits):
     def logits(self, x: Tensor, component: int | None = None) -> Tensor:
         weights, output, direct = self.masked_weights(component)
         h = x
-        for layer, weight in zip(self.layers, weights, strict=True):
+        for layer, weight in zip(self.linears(), weights, strict=True):
             h = F.linear(h, weight, layer.bias).relu()
         logits = F.linear(h, output, self.output.bias)
         return (logits if direct is None else logits + F.linear(x, direct)).float()
@@ -124,7 +134,7 @@ class MADE(OrderedBits):
         x = self.output.weight.new_zeros(n, self.pixels)
         values = [x, *(x.new_zeros(n, len(degrees)) for degrees in hidden)]
         for known, pixel in enumerate(pixels.argsort().tolist()):
-            for number, (layer, weight) in enumerate(zip(self.layers, weights, strict=True)):
+            for number, (layer, weight) in enumerate(zip(self.linears(), weights, strict=True)):
                 units = ready[number][known]
                 if len(units):
                     below = F.linear(values[number], weight[units], layer.bias[units])
