@@ -19,7 +19,7 @@ from sslterm.evaluate.likelihood import ImportanceWeighted, likelihood
 from sslterm.evaluate.online import reconstruction_error, solved
 from sslterm.evaluate.panels import images_panel, reconstructions_panel
 from sslterm.evaluate.probe import probe
-from sslterm.methods.base import Encodes, Likelihood, Reconstructs, Samples, Solves
+from sslterm.methods.base import Encodes, Likelihood, Method, Reconstructs, Samples, Solves
 from sslterm.run.events import append_event
 from sslterm.run.results import PROBE
 from sslterm.worker.desk import Desk, other_source, read_image
@@ -157,16 +157,20 @@ def _probe(desk: Desk, request: Probe, report: Report) -> dict[str, Any]:
     if request.data:
         source = other_source(desk, request.data, stage)
         train, test, data = Store(source.train, desk.device), Store(source.test, desk.device), source.name
-    untrained = build_method(desk.loaded.experiment, desk.loaded.inputs).to(desk.device)
     layers = None if not request.layers else () if request.layers == ("all",) else request.layers
     results = probe(
-        desk.loaded.method, untrained, train, test,
+        desk.loaded.method, _untrained(desk), train, test,
         protocols=request.protocols, layers=layers, seed=request.seed, progress=stage,
     )  # fmt: skip
     found = {"data": data, "images": desk.loaded.images, "results": list(results)}
     with suppress(OSError):  # a run that is read-only can be probed all the same
         append_event(desk.run.results, PROBE, **found)
     return found
+
+
+def _untrained(desk: Desk) -> Method:
+    """The run's network as it was before training."""
+    return build_method(desk.loaded.experiment, desk.loaded.inputs).to(desk.device)
 
 
 def _evaluate(desk: Desk, request: Evaluate, report: Report) -> dict[str, Any]:
@@ -201,10 +205,12 @@ def _measures(
     """(what is measured, its results) by capability."""
     method, n, seed = desk.loaded.method, request.n or None, request.seed
     if isinstance(method, Likelihood):
-        yield (
-            "likelihood",
-            likelihood(method, desk.test, n=n, k=request.samples or None, seed=seed, progress=progress),
-        )
+        untrained = _untrained(desk)
+        assert isinstance(untrained, Likelihood)
+        yield "likelihood", likelihood(
+            method, desk.test, n=n, k=request.samples or None, seed=seed,
+            train=desk.train, untrained=untrained, progress=progress,
+        )  # fmt: skip
     if isinstance(method, Reconstructs):
         yield "reconstruction", _reconstruction(method, desk, n, seed)
     if isinstance(method, Solves):
