@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from sslterm.data.source import Split
 from sslterm.data.store import Store
+from sslterm.evaluate.independent import independent_log_probs
 from sslterm.evaluate.likelihood import BATCH, likelihood, log_probs
 from sslterm.methods.base import Method
+from sslterm.nn.bits import PROTOCOLS, binarize
 
 CPU = torch.device("cpu")
 DIMENSIONS, LATENT, NOISE = 4, 2, 0.3
@@ -156,3 +158,54 @@ def test_binarization_is_the_same_for_the_bound_and_the_weighted_bound() -> None
     for plain, weighted in zip(method.seen[:3], method.seen[3:], strict=True):
         assert torch.equal(plain, weighted)
     assert not torch.equal(method.seen[0], method.seen[1])  # batches differ in their noise
+
+
+# -- what a likelihood is to be read beside
+
+
+class Bernoullis(Method):
+    """Independent pixels with given frequencies, of greys that are drawn as bits."""
+
+    likelihood_kind = "exact"
+
+    def __init__(self, chance: Tensor, how: str) -> None:
+        super().__init__()
+        self.chance, self.how = nn.Parameter(chance), how
+        self.likelihood_protocol = PROTOCOLS[how]
+
+    def log_prob(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        bits = binarize(images, self.how, generator)  # type: ignore[arg-type]
+        return torch.distributions.Bernoulli(self.chance).log_prob(bits).flatten(1).sum(1)
+
+
+@pytest.mark.parametrize("how", ["dynamic", "threshold"])
+def test_the_independent_baseline_is_that_model_on_the_same_bits(how: str) -> None:
+    train, test = make_store(400), make_store(250)
+    greys = train.images.float() / 255
+    ones = greys.sum(0) if how == "dynamic" else (greys > 0.5).float().sum(0)
+    method = Bernoullis((ones + 1) / 402, how)
+    nats, bits = likelihood(method, test, seed=3, train=train)
+    assert nats["baseline_independent"] == pytest.approx(nats["value"], rel=1e-5)
+    assert bits["baseline_independent"] == pytest.approx(bits["value"], rel=1e-5)
+    assert "baseline_untrained" not in nats
+
+
+def test_independent_levels_are_counted_with_one_more_of_each() -> None:
+    images = torch.zeros(3, 1, 1, 2, dtype=torch.uint8)
+    images[2, 0, 0, 1] = 255
+    train = Store(Split(images, torch.full((3,), -1)), CPU)
+    test = Store(Split(images[1:], torch.full((2,), -1)), CPU)
+    found = independent_log_probs("8-bit pixels", train, test, torch.tensor([0, 1]), seed=0, size=1)
+    assert found is not None
+    expected = [math.log(4 / 259) + math.log(3 / 259), math.log(4 / 259) + math.log(2 / 259)]
+    assert found.tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def test_baselines_that_are_not_known_are_absent() -> None:
+    nats, _, weighted = likelihood(LinearGaussian(), make_store(), k=5, train=make_store(100))
+    assert not {"baseline_independent", "baseline_untrained"} & set(nats)
+    nats, bits, weighted = likelihood(LinearGaussian(), make_store(), k=5, untrained=Exact())
+    (alone, _) = likelihood(Exact(), make_store())
+    assert nats["baseline_untrained"] == pytest.approx(alone["value"], rel=1e-9)
+    assert bits["baseline_untrained"] == pytest.approx(nats["baseline_untrained"] / (4 * math.log(2)))
+    assert "baseline_untrained" not in weighted  # it would cost as many samples again

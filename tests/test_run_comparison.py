@@ -52,6 +52,7 @@ def series_of(*values: float) -> Series:
 DIRECTIONS = {
     # what training logs: losses and the terms they are made of
     "main/loss": "lower", "main/mse": "lower", "main/neg_elbo_nats": "lower",
+    "main/bits_per_dim": "lower",
     "main/reconstruction_nats": "", "main/on_diagonal": "", "main/off_diagonal": "",
     "main/kl_nats": "", "main/invariance": "", "main/variance": "", "main/covariance": "", "main/cosine": "",
     "main/recognised": "", "main/keys": "", "main/z": "", "main/neighbour_cosine": "", "main/f": "",

@@ -206,6 +206,10 @@ def test_evaluate_says_what_every_number_is(worker: Worker) -> None:
         assert {"name", "value", "unit", "kind", "n", "split"} <= set(row)
         assert row["n"] == 60
     assert by_name["iw_nll_nats@20"]["value"] < by_name["neg_elbo_nats"]["value"]
+    nats, bits = by_name["neg_elbo_nats"], by_name["neg_elbo_bits_per_dim"]
+    for name in ("value", "baseline_independent", "baseline_untrained"):
+        assert nats[name] / bits[name] == pytest.approx(nats["value"] / bits["value"])
+    assert nats["baseline_independent"] < nats["baseline_untrained"]
     (skipped,) = answer["skipped"]
     assert skipped["name"] == "FD"
     assert "60 samples are too few" in skipped["reason"]

@@ -104,13 +104,16 @@ def evaluate(
         typer.Option(
             "--json",
             help="{run, data, images, results: [{name, value, unit, kind, n, split, floor?, standard_error?, "
-            "protocol?, ...}], skipped: [{name, reason, hint}]}; kind: exact, bound, estimate or distance.",
+            "protocol?, baseline_independent?, baseline_untrained?, ...}], "
+            "skipped: [{name, reason, hint}]}; kind: exact, bound, estimate or distance.",
         ),
     ] = False,
 ) -> None:
     """Measure a run by what it can do: likelihood, reconstruction, embedding, quality of samples.
 
-    The floor is what real training images get in place of samples. No number here is the Inception-FID.
+    The floor is what real training images get in place of samples; `independent` what a likelihood is of
+    pixels that know nothing of each other, `untrained` what it was before training. No number here is the
+    Inception-FID.
 
     \b
     Examples:
@@ -123,15 +126,21 @@ def evaluate(
         print_json(answer)
         return
     print_line(f"{answer['run']} after {answer['images']:,} images, on held-out images of {answer['data']}")
-    header = ["measure", "value", "error", "floor", "unit", "kind", "n"]
-    rows = [
-        [
-            row["name"], _number(row["value"]), _number(row.get("standard_error")), _number(row.get("floor")),
-            row["unit"], row["kind"], f"{row['n']:,}",
-        ]
-        for row in answer["results"]
-    ]  # fmt: skip
-    print_table(header, rows, right={"value", "error", "floor", "n"})
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {
+        "measure": lambda row: row["name"],
+        "value": lambda row: _number(row["value"]),
+        "error": lambda row: _number(row.get("standard_error")),
+        "floor": lambda row: _number(row.get("floor")),
+        "independent": lambda row: _number(row.get("baseline_independent")),
+        "untrained": lambda row: _number(row.get("baseline_untrained")),
+        "unit": lambda row: row["unit"],
+        "kind": lambda row: row["kind"],
+        "n": lambda row: f"{row['n']:,}",
+    }
+    table = {name: [cell(row) for row in answer["results"]] for name, cell in columns.items()}
+    shown = {name: cells for name, cells in table.items() if any(cells)}
+    numbers = {"value", "error", "floor", "independent", "untrained", "n"}
+    print_table(list(shown), list(zip(*shown.values(), strict=True)), right=numbers)
     for protocol in dict.fromkeys(row["protocol"] for row in answer["results"] if "protocol" in row):
         print_line(f"likelihood: {protocol}, seed {seed}")
     for skipped in answer["skipped"]:

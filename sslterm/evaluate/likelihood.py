@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -18,8 +18,8 @@ from sslterm.evaluate.features import (
     evaluating,
     no_progress,
     own_randomness,
-    seeded,
 )
+from sslterm.evaluate.independent import independent_log_probs, noise_of
 from sslterm.methods.base import Likelihood
 
 BATCH = 100
@@ -59,7 +59,7 @@ def log_probs(
     values: list[Tensor] = []
     with evaluating(method), own_randomness(device, seed):
         for number, batch in enumerate(batches(store, index, size=BATCH)):
-            generator = seeded(device, seed * 1_000_003 + number)
+            generator = noise_of(device, seed, number)
             if k is None:
                 nats = method.log_prob(batch.images, generator)
             else:
@@ -81,32 +81,53 @@ def likelihood(
     n: int | None = None,
     k: int | None = None,
     seed: int = 0,
+    train: Store | None = None,
+    untrained: Likelihood | None = None,
     progress: Progress = no_progress,
 ) -> Iterator[dict[str, object]]:
     """Held-out negative log-likelihood of `n` images drawn with `seed` (all of them without n).
 
     Args:
         k: also the importance-weighted bound of k samples, where the method offers it.
+        train: gives the baseline of pixels that are independent, with the frequencies that they have there.
+        untrained: gives the baseline of the same network before training.
 
     Yields:
         {name, value, unit, kind, n, split, protocol, seed, standard_error}: in nats per image, then in
-        bits/dim (nats / (C H W ln 2), of the same density: `protocol` says which).
+        bits/dim (nats / (C H W ln 2), of the same density: `protocol` says which); with {baseline_independent,
+        baseline_untrained}, in the same unit on the same images, where they are known.
     """
     index = choose(len(test), n, seed=seed)
     values = math.prod(test.shape)
     about = {"n": len(index), "split": "test", "protocol": method.likelihood_protocol, "seed": seed}
     name, kind = NAMES[method.likelihood_kind], method.likelihood_kind
     nats = -log_probs(method, test, index, seed=seed, progress=progress)
-    yield _result(name, nats, "nats", kind, about)
-    yield _result(
-        name.replace("nats", "bits_per_dim"), nats / (values * math.log(2)), "bits/dim", kind, about
-    )
+    baselines = dict(_baselines(method.likelihood_protocol, train, untrained, test, index, seed=seed))
+    yield _result(name, nats, "nats", kind, about | baselines)
+    bits = 1 / (values * math.log(2))
+    in_bits = {key: value * bits for key, value in baselines.items()}
+    yield _result(name.replace("nats", "bits_per_dim"), nats * bits, "bits/dim", kind, about | in_bits)
     if k is not None and isinstance(method, ImportanceWeighted):
         nats = -log_probs(method, test, index, seed=seed, k=k, progress=progress)
-        yield _result(f"iw_nll_nats@{k}", nats, "nats", "bound", about)
+        baselines.pop("baseline_untrained", None)  # its bound of k samples costs as much as the trained one's
+        yield _result(f"iw_nll_nats@{k}", nats, "nats", "bound", about | baselines)
 
 
-def _result(name: str, values: Tensor, unit: str, kind: str, about: dict[str, object]) -> dict[str, object]:
+def _baselines(
+    protocol: str, train: Store | None, untrained: Likelihood | None, test: Store, index: Tensor, *, seed: int
+) -> Iterator[tuple[str, float]]:
+    """In nats per image: what costs nothing to reach, and where the training began."""
+    if train is not None:
+        independent = independent_log_probs(protocol, train, test, index, seed=seed, size=BATCH)
+        if independent is not None:
+            yield "baseline_independent", -float(independent.mean())
+    if untrained is not None:
+        yield "baseline_untrained", -float(log_probs(untrained, test, index, seed=seed).mean())
+
+
+def _result(
+    name: str, values: Tensor, unit: str, kind: str, about: Mapping[str, object]
+) -> dict[str, object]:
     error = float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
     return {
         "name": name,

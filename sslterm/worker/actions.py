@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from sslterm.catalog import CATALOG
+from sslterm.engine.build import build_method
 from sslterm.errors import DataError, UsageError, did_you_mean
 from sslterm.evaluate.features import choose, encode, evaluating, own_randomness, rankme, relative_std
 from sslterm.evaluate.fidelity import SAMPLES, draw_samples, fidelity
@@ -16,7 +17,7 @@ from sslterm.evaluate.likelihood import ImportanceWeighted, likelihood
 from sslterm.evaluate.online import reconstruction_error, solved
 from sslterm.evaluate.panels import images_panel, reconstructions_panel
 from sslterm.evaluate.tracking import tracking
-from sslterm.methods.base import Encodes, Likelihood, Reconstructs, Samples, Solves, Tracks
+from sslterm.methods.base import Encodes, Likelihood, Method, Reconstructs, Samples, Solves, Tracks
 from sslterm.worker.desk import Desk, read_image
 from sslterm.worker.embedding import embed, neighbours
 from sslterm.worker.explore import CODES, code_of, decode_codes, explore, interpolate, traverse
@@ -167,6 +168,11 @@ def _reconstruct(desk: Desk, request: Reconstruct, report: Report) -> dict[str, 
     return {"n": len(results), "mse": mean, "results": results}
 
 
+def _untrained(desk: Desk) -> Method:
+    """The run's network as it was before training."""
+    return build_method(desk.loaded.experiment, desk.loaded.inputs).to(desk.device)
+
+
 def _evaluate(desk: Desk, request: Evaluate, report: Report) -> dict[str, Any]:
     method = desk.loaded.method
     if not isinstance(method, Likelihood | Samples | Reconstructs | Encodes | Solves | Tracks):
@@ -199,10 +205,12 @@ def _measures(
     """(what is measured, its results) by capability."""
     method, n, seed = desk.loaded.method, request.n or None, request.seed
     if isinstance(method, Likelihood):
-        yield (
-            "likelihood",
-            likelihood(method, desk.test, n=n, k=request.samples or None, seed=seed, progress=progress),
-        )
+        untrained = _untrained(desk)
+        assert isinstance(untrained, Likelihood)
+        yield "likelihood", likelihood(
+            method, desk.test, n=n, k=request.samples or None, seed=seed,
+            train=desk.train, untrained=untrained, progress=progress,
+        )  # fmt: skip
     if isinstance(method, Reconstructs):
         yield "reconstruction", _reconstruction(method, desk, n, seed)
     if isinstance(method, Solves):

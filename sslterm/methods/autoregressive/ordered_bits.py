@@ -1,0 +1,179 @@
+"""What FVSBN, NADE and MADE share: densities of binary pixels, one pixel after another.
+
+    p(x) = prod_d p(x_d | the pixels before it in the order)
+
+or, with several components (MADE's masks, each with an order of its own), the mean of such products. All of it is
+exact: the nats, the samples, and the completion of images whose visible pixels all come before the hidden ones.
+
+Shapes: B batch, D pixels; bits and logits [B, D], a pixel stands where it stands in the image, whatever the order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sslterm.data.batch import Batch
+from sslterm.errors import UsageError
+from sslterm.methods.base import Inputs, Method
+from sslterm.nn.bits import PROTOCOLS, Binarization, binarize
+from sslterm.run.panels import Panel
+
+Order = Literal["raster", "random"]
+"""raster: row by row from the top left; random: drawn with the weights, from the run's seed."""
+
+
+def bernoulli_log_prob(logits: Tensor, bits: Tensor) -> Tensor:
+    """log p of each bit, in nats; any shape."""
+    return -F.binary_cross_entropy_with_logits(logits, bits, reduction="none")
+
+
+def draw_order(order: Order, pixels: int) -> Tensor:
+    """[D] int64: which pixel comes at each place."""
+    return torch.arange(pixels) if order == "raster" else torch.randperm(pixels)
+
+
+class OrderedBits(Method):
+    """The loss, the likelihood, samples and completions, from `logits` and `unroll`.
+
+    Args:
+        inputs: grey images.
+        binarization: how greys become bits.
+    """
+
+    likelihood_kind: ClassVar[Literal["exact"]] = "exact"
+    components = 1
+    """Densities whose mean the model is."""
+
+    def __init__(self, inputs: Inputs, binarization: Binarization) -> None:
+        super().__init__()
+        if inputs.channels != 1:
+            raise UsageError(
+                f"{type(self).__name__} models binary pixels, and these images have {inputs.channels} channels",
+                'take grey images (--data digits, mnist), or pixelcnn with method.output="categorical"',
+            )
+        self.shape = inputs.shape
+        self.pixels = inputs.values
+        self.binarization = binarization
+
+    def logits(self, x: Tensor, component: int | None = None) -> Tensor:
+        """Of p(x_d = 1 | the pixels before d), [B, D] -> [B, D] float32.
+
+        Args:
+            component: which density; None is the one in training.
+        """
+        raise NotImplementedError
+
+    def order_of(self, component: int) -> Tensor:
+        """[D] int64: which pixel comes at each place."""
+        raise NotImplementedError
+
+    def unroll(self, n: int, component: int) -> Generator[Tensor, Tensor, None]:
+        """The logits [n] of one pixel after another, in the order; is sent the bits [n] of each.
+
+        Over all pixels this costs what one pass of `logits` costs, or less.
+        """
+        raise NotImplementedError
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        x = binarize(batch.images, self.binarization).flatten(1)
+        nats = -bernoulli_log_prob(self.logits(x), x).sum(1).mean()
+        return nats, {"bits_per_dim": nats / (self.pixels * math.log(2))}
+
+    # -- what can be asked of a trained density
+
+    @property
+    def likelihood_protocol(self) -> str:
+        """What the nats are nats of."""
+        return PROTOCOLS[self.binarization]
+
+    def log_prob(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """log of the mean over components of p(x), in nats, [B]."""
+        x = binarize(images, self.binarization, generator).flatten(1)
+        each = [bernoulli_log_prob(self.logits(x, m), x).sum(1) for m in range(self.components)]
+        return torch.stack(each).logsumexp(0) - math.log(self.components)
+
+    def sample(self, n: int, generator: torch.Generator, label: Tensor | None = None) -> Iterator[Tensor]:
+        """Bits, exactly distributed, with a picture for every row's worth of pixels."""
+        device = generator.device
+        blank = torch.zeros(n, self.pixels, device=device)
+        yield from self._paint(blank, torch.ones_like(blank, dtype=torch.bool), generator)
+
+    def complete(self, images: Tensor, mask: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
+        """Bits where `mask` is 1, each drawn given the pixels before it in the order, visible or drawn.
+
+        An exact draw from p(hidden | visible) where all visible pixels come before the hidden ones; a visible
+        pixel that comes after a hidden one does not influence it. With several components, one is drawn for each
+        image, without regard to how well it explains what is visible. What is visible stays as grey as it was;
+        the model sees it binarized.
+        """
+        hidden = mask.bool().expand_as(images).flatten(1)
+        bits = binarize(images, self.binarization, generator).flatten(1)
+        for partial in self._paint(bits.masked_fill(hidden, 0.0), hidden, generator):
+            yield torch.where(mask.bool(), partial, images)
+
+    def _paint(self, x: Tensor, hidden: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
+        """Draw the bits of `x` [n, D] where `hidden`, component after component; partial images."""
+        x = x.clone()
+        which = torch.randint(self.components, (len(x),), generator=generator, device=x.device)
+        uniform = torch.rand(self.pixels, len(x), generator=generator, device=x.device)
+        for component in range(self.components):
+            rows = (which == component).nonzero().squeeze(1)
+            if len(rows) == 0:
+                continue
+            logits = self.unroll(len(rows), component)
+            bits = None
+            for place, pixel in enumerate(self.order_of(component).tolist()):
+                probability = (next(logits) if bits is None else logits.send(bits)).sigmoid()
+                drawn = (uniform[place, rows] < probability).float()
+                bits = torch.where(hidden[rows, pixel], drawn, x[rows, pixel])
+                x[rows, pixel] = bits
+                if (place + 1) % self.shape[2] == 0:
+                    yield x.view(-1, *self.shape).clone()
+            logits.close()
+        yield x.view(-1, *self.shape)
+
+    def panels(self, batch: Batch) -> Iterator[Panel]:
+        x = binarize(batch.images, self.binarization).flatten(1)
+        nats = torch.stack(
+            [-bernoulli_log_prob(self.logits(x, m), x).mean(0) for m in range(self.components)]
+        )
+        yield pixel_nats_panel(nats.mean(0).view(self.shape[1:]), len(x), self.order_words())
+
+    def order_words(self) -> str:
+        """The order for a caption, with how many components there are."""
+        raise NotImplementedError
+
+
+def pixel_nats_panel(nats: Tensor, n: int, order: str) -> Panel:
+    """Where in an image the nats are spent: [H, W] means over `n` held-out images."""
+    return Panel(
+        name="pixel-nats",
+        kind="matrix",
+        array=nats.float().cpu().numpy(),
+        caption=(
+            f"mean nats at each pixel given those before it, {n} held-out images; {order}; "
+            f"{float(nats.sum()):.1f} nats an image in all"
+        ),
+        low=0.0,
+        x_label="column",
+        y_label="row",
+    )
+
+
+def filters_panel(name: str, filters: Tensor, caption: str) -> Panel:
+    """Weights [N, H, W] as images, each on its own scale: grey is 0, white its largest magnitude, black minus it."""
+    scale = filters.abs().amax((1, 2), keepdim=True).clamp_min(1e-12)
+    return Panel(
+        name=name,
+        kind="images",
+        array=(0.5 + 0.5 * filters / scale).unsqueeze(1).float().cpu().numpy(),
+        caption=f"{caption}; grey is 0, each on its own scale",
+        low=0.0,
+        high=1.0,
+    )

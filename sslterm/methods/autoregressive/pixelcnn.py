@@ -1,0 +1,241 @@
+"""Pixel Recurrent Neural Networks (PixelCNN), and Conditional Image Generation with PixelCNN Decoders (gated).
+Aäron van den Oord, Nal Kalchbrenner & Koray Kavukcuoglu, ICML 2016, arXiv:1601.06759; with Oriol Vinyals, Lasse
+Espeholt & Alex Graves, NeurIPS 2016, arXiv:1606.05328.
+
+Idea:
+    Image by image a density of pixels in raster order, each given all before it. Convolutions whose windows are cut
+    off at the pixel they are for give all conditionals in one pass, and share their weights over the image. A
+    sample has to be painted pixel by pixel.
+
+Objective:
+    -log p(x) = - sum_i log p(x_i | x_<i); of a colour pixel p(R | x_<i) p(G | R, x_<i) p(B | R, G, x_<i)  (Eq. 1-2)
+    x_i is a bit, one of 256 levels under a softmax (§3.4), or one of 256 under a mixture of logistics (PixelCNN++,
+    Salimans et al. 2017, arXiv:1701.05517).
+    network = original: square windows, residual blocks; gated: two stacks without a blind spot, tanh-sigmoid gates
+    conditional: V^T h of the class is added before every gate, h one-hot                      (1606.05328, Eq. 4)
+
+Departures:
+    Adam in place of RMSProp. The weights that masks would hide below the pixel do not exist. The last layer of the
+    original and the gated network starts at 0 for bits and levels, so that training starts at uniform pixels. The
+    vertical stack looks strictly above from its first layer on, which is the paper's shift of its output, done
+    once. The logistic mixture stands on these networks and not on PixelCNN++'s U-net, with no dropout; its masses are
+    exact in the tails, and a green value drawn leans on the red level, not on what was rounded to it. The likelihood
+    of a conditional model is that of its mixture over classes, each as likely.
+
+Watch for:
+    pixel-nats: what is known of a pixel from those before it; the first pixel of a stroke is dear, its inside
+    free. A first row, or strokes from the right, that never get cheaper: the original network's blind spot.
+    Samples that wander off after the first rows: more blocks, larger windows, longer training.
+
+Shapes:
+    B batch; images [B, C, H, W] in [0, 1]; output of the network [B, numbers, H, W].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from sslterm.config.schema import Count, Natural
+from sslterm.data.batch import Batch
+from sslterm.errors import UsageError
+from sslterm.methods.autoregressive.ordered_bits import filters_panel, pixel_nats_panel
+from sslterm.methods.base import Inputs, Method
+from sslterm.nn.bits import Binarization
+from sslterm.nn.causal_conv import Memory
+from sslterm.nn.pixel_networks import GatedPixelNetwork, OriginalPixelNetwork, PixelNetwork, Size
+from sslterm.nn.pixel_values import Bits, Levels, LogisticMixture, PixelValues
+from sslterm.run.panels import Panel
+
+
+class PixelCNN(Method):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        network: Literal["original", "gated"]
+        width: Count
+        """Channels of the stream of maps: 2h of the original network, p of each stack of the gated one."""
+        blocks: Count
+        """Residual blocks or gated layers after the first convolution."""
+        first_kernel: Count
+        """Side of the first window; 7 in both papers."""
+        kernel: Count
+        """Side of the windows in blocks; 3 in the first paper."""
+        head: Count
+        """Channels between the last block and the output."""
+        output: Literal["binary", "categorical", "logistic-mixture"]
+        mixtures: Natural
+        """Logistics in a mixture; 0 for the other outputs."""
+        binarization: Literal["dynamic", "threshold", "none"]
+        """How greys become bits; "none" for the other outputs."""
+        conditional: bool
+        """Whether the classes of images are given to it; gated networks only."""
+
+        def __post_init__(self) -> None:
+            if (self.output == "binary") == (self.binarization == "none"):
+                raise UsageError(
+                    f"method.output = {self.output!r} does not go with method.binarization = {self.binarization!r}",
+                    "binary needs dynamic or threshold, the other outputs none",
+                )
+            if (self.output == "logistic-mixture") != (self.mixtures > 0):
+                raise UsageError(
+                    f"method.output = {self.output!r} does not go with method.mixtures = {self.mixtures}",
+                    "a logistic-mixture needs 1 or more (10 in the paper), the other outputs 0",
+                )
+            for name in ("first_kernel", "kernel"):
+                side = getattr(self, name)
+                if side % 2 == 0 or (side == 1 and name == "first_kernel"):
+                    raise UsageError(
+                        f"method.{name} = {side}: a window needs a pixel in its middle, and others",
+                        f"set method.{name}={side + 1}" if side % 2 == 0 else "set method.first_kernel=7",
+                    )
+            if self.conditional and self.network == "original":
+                raise UsageError(
+                    "method.conditional = true: the original network takes no classes",
+                    'set method.network="gated"',
+                )
+
+    likelihood_kind: ClassVar[Literal["exact"]] = "exact"
+
+    def __init__(self, config: Config, inputs: Inputs) -> None:
+        super().__init__()
+        self.config = config
+        self.shape = inputs.shape
+        self.classes = inputs.classes if config.conditional else 0
+        if config.conditional and not inputs.classes:
+            raise UsageError(
+                "method.conditional = true, and these images have no classes",
+                "take a labelled data set, or set method.conditional=false",
+            )
+        self.values = _values(config, inputs.channels)
+        groups = self.values.groups
+        for name, least in (("width", 2 * groups), ("head", groups)):
+            if getattr(config, name) < least:
+                raise UsageError(
+                    f"method.{name} = {getattr(config, name)}: the {groups} values of a pixel cannot share it out",
+                    f"set method.{name}={least} or more",
+                )
+        size = Size(
+            width=config.width, blocks=config.blocks, first_kernel=config.first_kernel, kernel=config.kernel,
+            head=config.head, numbers=self.values.numbers, groups=groups, even=self.values.even,
+        )  # fmt: skip
+        self.network: PixelNetwork = (
+            OriginalPixelNetwork(inputs.channels, size)
+            if config.network == "original"
+            else GatedPixelNetwork(inputs.channels, size, classes=self.classes)
+        )
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        x = self.values.observe(batch.images)
+        nats = -self.log_conditionals(x, batch.label if self.classes else None).flatten(1).sum(1).mean()
+        return nats, {"bits_per_dim": nats / (math.prod(self.shape) * math.log(2))}
+
+    def log_conditionals(self, x: Tensor, label: Tensor | None) -> Tensor:
+        """log p of every pixel given those before it (and its class), in nats, [B, H, W]."""
+        seen = self.values.to_network(x)
+        return self.values.log_prob(self.network(seen, self.network.context(seen, label), label), x)
+
+    # -- what can be asked of a trained density
+
+    @property
+    def likelihood_protocol(self) -> str:
+        """What the nats are nats of."""
+        return self.values.protocol
+
+    def log_prob(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """log p(x), in nats, [B]; of a conditional model log of the mean over classes of p(x | class)."""
+        x = self.values.observe(images, generator)
+        return self._every_class(x).flatten(2).sum(2).logsumexp(0) - math.log(max(self.classes, 1))
+
+    def _every_class(self, x: Tensor) -> Tensor:
+        """log p of every pixel under every class, [classes, B, H, W]; [1, B, H, W] without classes."""
+        if not self.classes:
+            return self.log_conditionals(x, None)[None]
+        labels = torch.arange(self.classes, device=x.device)[:, None].expand(-1, len(x))
+        return torch.stack([self.log_conditionals(x, label) for label in labels])
+
+    def sample(self, n: int, generator: torch.Generator, label: Tensor | None = None) -> Iterator[Tensor]:
+        """Images, exactly distributed, painted row by row; of `label` [n], or of classes drawn evenly."""
+        if label is not None and not self.classes:
+            raise UsageError(
+                "this pixelcnn was trained without classes: it cannot sample one",
+                "leave --label out, or train with method.conditional=true",
+            )
+        if self.classes and label is None:
+            label = torch.randint(self.classes, (n,), generator=generator, device=generator.device)
+        blank = torch.zeros(n, *self.shape, device=generator.device)
+        hidden = torch.ones(n, *self.shape[1:], dtype=torch.bool, device=blank.device)
+        yield from self._paint(blank, hidden, generator, label)
+
+    def complete(self, images: Tensor, mask: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
+        """Pixels where `mask` is 1, each drawn given those above and to the left, visible or drawn.
+
+        An exact draw from p(hidden | visible) where all visible pixels come before the hidden ones in raster
+        order; a visible pixel below a hidden one does not influence it. A conditional model draws a class for each
+        image evenly. What is visible stays as it was; a model of bits sees it binarized.
+        """
+        label = None
+        if self.classes:
+            label = torch.randint(self.classes, (len(images),), generator=generator, device=images.device)
+        x = self.values.observe(images, generator)
+        for partial in self._paint(x * (1 - mask), mask[:, 0].bool(), generator, label):
+            yield torch.where(mask.bool(), partial, images)
+
+    def _paint(
+        self, x: Tensor, hidden: Tensor, generator: torch.Generator, label: Tensor | None
+    ) -> Iterator[Tensor]:
+        """Draw the pixels of x [n, C, H, W] where `hidden` [n, H, W], in raster order; a picture for every row.
+
+        Every map of the network is computed once (`Memory`), a pixel or a row at a time.
+        """
+        n, channels, height, width = x.shape
+        x, memory = x.clone(), Memory(n, height, width)
+        for memory.row in range(height):
+            memory.column = 0
+            row = x.new_zeros(n, channels, 1, width)  # nothing of it is seen from the rows above
+            context = self.network.context(row, label, memory)
+            for memory.column in range(width):
+                at = memory.row, memory.column
+                here = [part[..., memory.column, None] for part in context]
+                uniform = torch.rand(n, channels + 1, generator=generator, device=x.device)
+                pixel = x[:, :, *at]
+                for group in range(self.values.groups):
+                    seen = self.values.to_network(pixel)[:, :, None, None]
+                    output = self.network(seen, here, label, memory)[:, :, 0, 0]
+                    drawn = self.values.draw(output, pixel, group, uniform)
+                    pixel = torch.where(hidden[:, *at, None], drawn, pixel)
+                x[:, :, *at] = pixel
+                for entrance in self.network.entrances:
+                    memory.write(entrance, self.values.to_network(pixel)[:, :, None, None])
+            yield x.clone()
+
+    def panels(self, batch: Batch) -> Iterator[Panel]:
+        x = self.values.observe(batch.images)
+        nats = -self._every_class(x).mean(0).mean(0)
+        order = "raster order" + (", given a class, mean over classes" if self.classes else "")
+        yield pixel_nats_panel(nats, len(x), order)
+        first = self.network.entrances[0]
+        yield filters_panel(
+            "filters",
+            first.masked_weight().mean(1),
+            f"windows of the first layer over the rows {'above' if first.above else 'above and its own'}",
+        )
+
+
+def _values(config: PixelCNN.Config, channels: int) -> PixelValues:
+    if config.output == "binary":
+        if channels != 1:
+            raise UsageError(
+                f'method.output = "binary" models grey images, and these have {channels} channels',
+                'set method.output="categorical" and method.binarization="none"',
+            )
+        assert config.binarization != "none"
+        binarization: Binarization = config.binarization
+        return Bits(binarization)
+    if config.output == "categorical":
+        return Levels(channels)
+    return LogisticMixture(channels, config.mixtures)
