@@ -14,7 +14,7 @@ from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs
 from sslterm.methods.pretext.frame_prediction import FramePrediction, gradient_difference, lp_error
-from sslterm.nn.multiscale import MultiScale
+from sslterm.nn.pyramid import MultiScale
 
 INPUTS = Inputs(channels=1, height=12, width=14, train_images=10, frames=5)
 CONFIG = FramePrediction.Config(

@@ -42,7 +42,7 @@ from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method
 from sslterm.methods.pretext.clips import as_clips, check_frames, grid_panel
-from sslterm.nn.multiscale import MultiScale
+from sslterm.nn.pyramid import MultiScale
 from sslterm.nn.precision import in_float32
 from sslterm.run.panels import Panel
 
