@@ -38,6 +38,22 @@ class ImportanceWeighted(Protocol):
         """[B, C, H, W] -> [B] nats: the bound of k samples; cuts k into portions that fit into memory."""
 
 
+def name_of(method: Likelihood) -> str:
+    """What the negative log-likelihood of a method is called: by its kind, or as the method says (`likelihood_name`)."""
+    name: str = getattr(method, "likelihood_name", NAMES[method.likelihood_kind])
+    return name
+
+
+def in_bits_per_dim(name: str) -> str:
+    """The same quantity in its other unit: nll_nats -> nll_bits_per_dim."""
+    return name.replace("nats", "bits_per_dim")
+
+
+def in_bits(method: Likelihood) -> bool:
+    """Whether bits/dim are the unit people know: for densities of 8-bit pixels."""
+    return method.likelihood_protocol.startswith("8-bit")
+
+
 def log_probs(
     method: Likelihood,
     store: Store,
@@ -95,11 +111,11 @@ def likelihood(
     index = choose(len(test), n, seed=seed)
     values = math.prod(test.shape)
     about = {"n": len(index), "split": "test", "protocol": method.likelihood_protocol, "seed": seed}
-    name, kind = NAMES[method.likelihood_kind], method.likelihood_kind
+    name, kind = name_of(method), method.likelihood_kind
     nats = -log_probs(method, test, index, seed=seed, progress=progress)
     yield _result(name, nats, "nats", kind, about)
     yield _result(
-        name.replace("nats", "bits_per_dim"), nats / (values * math.log(2)), "bits/dim", kind, about
+        in_bits_per_dim(name), nats / (values * math.log(2)), "bits/dim", kind, about
     )
     if k is not None and isinstance(method, ImportanceWeighted):
         nats = -log_probs(method, test, index, seed=seed, k=k, progress=progress)
