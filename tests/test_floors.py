@@ -60,6 +60,7 @@ BASES_OF_METHODS = {
     "sslterm.methods.joint_embedding.embedder",
     "sslterm.methods.joint_embedding.multi_crop",
     "sslterm.methods.joint_embedding.pseudo_labels",
+    "sslterm.methods.latent.latent_model",
     "sslterm.methods.pretext.confusion",
 }
 """All of `methods` that anything names: the catalog finds the rest."""

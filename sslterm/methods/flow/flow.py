@@ -79,10 +79,10 @@ class Flow(Method):
         return y
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Bits/dim."""
         noise = rand(len(batch), *self.shape, like=batch.images)
         nll = -self.log_density(dequantize(batch.images, noise)).mean()
-        return nll / (self.latent_dim * math.log(2)), {"nll_nats": nll}
+        bits = nll / (self.latent_dim * math.log(2))
+        return bits, {"nll_nats": nll, "nll_bits_per_dim": bits}
 
     def step(self, data: Stream, update: Update) -> None:
         batch = next(data)
