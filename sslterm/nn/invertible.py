@@ -196,7 +196,8 @@ class Convolution1x1(Invertible):
         columns = self.permutation.T @ y.transpose(0, 1).flatten(1)  # [C, B * H * W]
         columns = torch.linalg.solve_triangular(lower, columns, upper=False, unitriangular=True)
         columns = torch.linalg.solve_triangular(upper, columns, upper=True)
-        return columns.view(y.shape[1], len(y), *y.shape[2:]).transpose(0, 1)
+        x: Tensor = columns.view(y.shape[1], len(y), *y.shape[2:]).transpose(0, 1)
+        return x
 
 
 @in_float32

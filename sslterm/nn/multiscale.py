@@ -61,6 +61,7 @@ class MultiScale(nn.Module):
         return [*codes, x], total + log_det
 
     def inverse(self, codes: Sequence[Tensor]) -> Tensor:
+        x: Tensor
         *finer, x = codes
         x = self.scales[-1].inverse(x)  # type: ignore[operator]
         for number in reversed(range(len(finer))):
@@ -101,12 +102,18 @@ def _in_place(x: Tensor, left: Sequence[Tensor], *, squeezed: bool) -> Tensor:
     return x
 
 
-def code_shapes(shape: tuple[int, int, int], scales: int, *, last_squeezes: bool) -> list[tuple[int, int, int]]:
+def code_shapes(
+    shape: tuple[int, int, int], scales: int, *, last_squeezes: bool
+) -> list[tuple[int, int, int]]:
     """(c, h, w) of the codes of an image of `shape`, finest first."""
     channels, height, width = shape
     shapes = []
     for _ in range(scales - 1):
-        channels, height, width = 2 * channels, height // 2, width // 2  # squeezed to 4 C, and half of it stays
+        channels, height, width = (
+            2 * channels,
+            height // 2,
+            width // 2,
+        )  # squeezed to 4 C, and half of it stays
         shapes.append((channels, height, width))
     last = (4 * channels, height // 2, width // 2) if last_squeezes else (channels, height, width)
     return [*shapes, last]

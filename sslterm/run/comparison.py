@@ -20,7 +20,7 @@ Direction = Literal["higher", "lower", ""]
 
 _HIGHER: Final = frozenset(
     {"accuracy", "knn", "linear", "linear-sgd", "lowshot", "rankme", "precision", "recall", "coverage",
-     "smallest_class", "images_per_second"}
+     "smallest_class", "ais_effective_chains", "images_per_second"}
 )  # fmt: skip
 _LOWER: Final = frozenset(
     {"loss", "mse", "neg_elbo", "nll", "nll_estimate", "iw_nll", "bits_per_dim", "FD", "class_kl"}

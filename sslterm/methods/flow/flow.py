@@ -135,7 +135,9 @@ class Flow(Method):
 
     def panels(self, batch: Batch) -> Iterator[Panel]:
         images = batch.images[:LADDER_ROWS]
-        yield ladder_panel(images, self.ladder(self.enter(dequantize(images, torch.full_like(images, 0.5)))[0]))
+        yield ladder_panel(
+            images, self.ladder(self.enter(dequantize(images, torch.full_like(images, 0.5)))[0])
+        )
         codes = self.codes(batch.images[:KEPT_ROWS])
         if len(codes) > 1:
             yield self.kept_panel(batch.images[:KEPT_ROWS], codes)

@@ -66,6 +66,11 @@ class LatentModel(Method):
 
     def __init__(self, config: LatentConfig, inputs: Inputs) -> None:
         super().__init__()
+        if config.decoder == "bernoulli" and inputs.channels != 1:
+            raise UsageError(
+                f"method.decoder = 'bernoulli' is for binary pixels, and these images have {inputs.channels} channels",
+                "set method.decoder=gaussian and method.binarization=none, or train on grey images",
+            )
         self.latent_dim = config.latent_dim
         self.values = inputs.values
         self.decoder_kind = config.decoder
