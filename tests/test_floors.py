@@ -56,6 +56,7 @@ CLI_WITHIN_A_FUNCTION = {"train", "tui"}
 
 BASES_OF_METHODS = {
     "sslterm.methods.base",
+    "sslterm.methods.energy.boltzmann",
     "sslterm.methods.flow.flow",
     "sslterm.methods.joint_embedding.embedder",
     "sslterm.methods.joint_embedding.multi_crop",

@@ -70,7 +70,8 @@ DIRECTIONS = {
     "test/mse": "lower", "test/nll_nats": "lower", "test/neg_elbo_nats": "lower",
     "test/nll_estimate_nats": "lower", "test/nll_bits_per_dim": "lower", "main/nll_nats": "lower",
     "main/nll_bits_per_dim": "lower", "test/iw_nll_nats": "lower", "main/effective_draws": "",
-    "main/free_energy_data": "", "main/free_energy_chains": "", "test/log_z_error_nats": "",
+    "main/free_energy_data": "", "main/free_energy_chains": "", "main/energy_data": "", "main/energy_chains": "",
+    "test/log_z_error_nats": "",
     "test/ais_effective_chains": "higher",
     # what `evaluate` and `probe` measure
     "neg_elbo_bits_per_dim": "lower", "nll_bits_per_dim": "lower", "iw_nll_nats@5000": "lower",

@@ -50,15 +50,19 @@ class MultiScale(nn.Module):
         total = x.new_zeros(len(x))
         for number, scale in enumerate(self.scales[:-1]):
             x, log_det = scale(x)
-            x, leaves = x.chunk(2, dim=1)
-            total = total + log_det
-            if self.priors:
-                mean, log_deviation = self.priors[number](x)
-                leaves = (leaves - mean) * (-log_deviation).exp()
-                total = total - log_deviation.flatten(1).sum(1)
-            codes.append(leaves)
+            x, code, more = self._factor_out(x, number)
+            codes.append(code)
+            total = total + log_det + more
         x, log_det = self.scales[-1](x)
         return [*codes, x], total + log_det
+
+    def _factor_out(self, x: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """What stays after scale `number`, the code of what leaves, and the log-determinant [B] of that code."""
+        x, leaves = x.chunk(2, dim=1)
+        if not self.priors:
+            return x, leaves, x.new_zeros(len(x))
+        mean, log_deviation = self.priors[number](x)
+        return x, (leaves - mean) * (-log_deviation).exp(), -log_deviation.flatten(1).sum(1)
 
     def inverse(self, codes: Sequence[Tensor]) -> Tensor:
         x: Tensor
@@ -86,11 +90,8 @@ class MultiScale(nn.Module):
                     couplings += 1
                     yield f"scale {number + 1}.{couplings}", _in_place(x, left, squeezed=squeezed)
             if number + 1 < len(self.scales):
-                x, leaves = x.chunk(2, dim=1)
-                if self.priors:
-                    mean, log_deviation = self.priors[number](x)
-                    leaves = (leaves - mean) * (-log_deviation).exp()
-                left.append(leaves)
+                x, code, _ = self._factor_out(x, number)
+                left.append(code)
         yield "z", _in_place(x, left, squeezed=squeezed)
 
 

@@ -15,11 +15,12 @@ from sslterm.engine.build import build_method
 from sslterm.errors import DataError, UsageError, did_you_mean
 from sslterm.evaluate.features import choose, encode, evaluating, own_randomness, rankme, relative_std
 from sslterm.evaluate.fidelity import SAMPLES, draw_samples, fidelity
-from sslterm.evaluate.likelihood import ImportanceWeighted, likelihood
+from sslterm.evaluate.likelihood import ImportanceWeighted, Unnormalized, likelihood
 from sslterm.evaluate.online import reconstruction_error, solved
 from sslterm.evaluate.panels import images_panel, reconstructions_panel
 from sslterm.evaluate.probe import probe
 from sslterm.methods.base import Encodes, Likelihood, Reconstructs, Samples, Solves
+from sslterm.nn.ais import BETAS, CHAINS
 from sslterm.run.events import append_event
 from sslterm.run.results import PROBE
 from sslterm.worker.desk import Desk, other_source, read_image
@@ -183,6 +184,11 @@ def _evaluate(desk: Desk, request: Evaluate, report: Report) -> dict[str, Any]:
             f"{desk.loaded.experiment.run.method} has no importance-weighted bound: {kind}",
             "leave --samples out",
         )
+    if (request.betas or request.chains) and not isinstance(method, Unnormalized):
+        raise UsageError(
+            f"{desk.loaded.experiment.run.method} has no log Z that would have to be estimated",
+            "leave --betas and --chains out",
+        )
     results: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
     for what, measure in _measures(desk, request, stages(report)):
@@ -203,7 +209,16 @@ def _measures(
     if isinstance(method, Likelihood):
         yield (
             "likelihood",
-            likelihood(method, desk.test, n=n, k=request.samples or None, seed=seed, progress=progress),
+            likelihood(
+                method,
+                desk.test,
+                n=n,
+                k=request.samples or None,
+                betas=request.betas or BETAS,
+                chains=request.chains or CHAINS,
+                seed=seed,
+                progress=progress,
+            ),
         )
     if isinstance(method, Reconstructs):
         yield "reconstruction", _reconstruction(method, desk, n, seed)

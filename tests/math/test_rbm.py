@@ -115,7 +115,7 @@ def test_gibbs_sampling_leaves_the_model_s_distribution_as_it_is() -> None:
     probability = log_joint(method).logsumexp(1).softmax(0)
     torch.manual_seed(1)
     rows = torch.multinomial(probability, 200_000, replacement=True)
-    after = method.gibbs(states(VISIBLE)[rows], 3, torch.bernoulli)
+    after, _ = method.gibbs((states(VISIBLE)[rows],), 3, torch.bernoulli)
     index = (after @ 2.0 ** torch.arange(VISIBLE - 1, -1, -1)).long()
     counts = torch.bincount(index, minlength=2**VISIBLE).double()
     expected = 200_000 * probability

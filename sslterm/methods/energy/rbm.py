@@ -35,7 +35,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -43,26 +42,23 @@ from torch import Tensor, nn
 
 from sslterm.config.schema import Count, Natural, Positive
 from sslterm.data.batch import Batch
-from sslterm.errors import UsageError
-from sslterm.methods.base import Inputs, Method, Stream, Sweep, Update
-from sslterm.nn.ais import CHAINS, QUICK_BETAS, LogZ, annealed_importance_sampling
+from sslterm.methods.base import Inputs, Stream, Sweep, Update
+from sslterm.methods.energy.boltzmann import (
+    SHOWN,
+    Binarization,
+    Boltzmann,
+    Draw,
+    State,
+    drawing_with,
+    held_by_none,
+)
+from sslterm.nn.ais import LogZ, annealed_importance_sampling
 from sslterm.nn.precision import in_float32
 from sslterm.rows import bernoulli
 from sslterm.run.panels import Panel
 
-Draw = Callable[[Tensor], Tensor]
-"""Probabilities -> bits."""
 
-MEAN_OF = 10_000
-"""Images that the mean image is taken over."""
-SAMPLE_STEPS = 1000
-"""Of Gibbs sampling for a sample, the first half of them annealed."""
-COMPLETE_STEPS = 500
-SHOWN = 64
-"""Filters, and chains, in a panel."""
-
-
-class RBM(Method):
+class RBM(Boltzmann):
     @dataclass(frozen=True, kw_only=True)
     class Config:
         hidden: Count
@@ -73,57 +69,34 @@ class RBM(Method):
         """M; 0 starts a chain at every image of the batch (CD-k)."""
         init_std: Positive
         """Of the first weights."""
-        binarization: Literal["dynamic", "threshold"]
-        """How greys become bits: drawn anew every time, or cut at 0.5."""
+        binarization: Binarization
 
-    likelihood_kind: ClassVar[Literal["estimate"]] = "estimate"
-
-    base_bias: Tensor
-    """[V], logits of the mean image."""
     chains: Tensor
     """[M, V] bits."""
 
     def __init__(self, config: Config, inputs: Inputs) -> None:
-        super().__init__()
-        if inputs.channels != 1:
-            raise UsageError(
-                f"an RBM's pixels are binary, and images of {inputs.channels} channels have no bits to be drawn",
-                "train it on grey images: --data digits, mnist, fashion-mnist or kmnist",
-            )
+        super().__init__(inputs, config.binarization)
         self.config = config
-        self.shape = inputs.shape
-        self.train_images = inputs.train_images
         self.weight = nn.Parameter(config.init_std * torch.randn(inputs.values, config.hidden))
-        self.visible_bias = nn.Parameter(torch.zeros(inputs.values))
         self.hidden_bias = nn.Parameter(torch.zeros(config.hidden))
-        self.register_buffer("base_bias", torch.zeros(inputs.values))
         self.register_buffer("chains", torch.zeros(config.persistent_chains, inputs.values))
 
     def begin_epoch(self, sweep: Sweep, update: Update) -> None:
         if update.step == 0:
-            index = torch.arange(min(MEAN_OF, self.train_images))
-            pixels = sweep(lambda images: self.observe(images, draw=lambda greys: greys), index)
-            mean = (pixels.sum(0) + 1) / (len(pixels) + 2)  # never 0 or 1
-            self.base_bias.copy_(mean.logit())
-            self.visible_bias.data.copy_(mean.logit())
+            mean = self.start_at_mean_image(sweep)
             self.chains.copy_(torch.bernoulli(mean.expand_as(self.chains)))
 
     def step(self, data: Stream, update: Update) -> None:
         if len(self.chains):  # all of them on every rank, with the same draws
-            self.chains.copy_(self.gibbs(self.chains, self.config.gibbs_steps, torch.bernoulli))
+            self.chains.copy_(self.gibbs((self.chains,), self.config.gibbs_steps, torch.bernoulli)[0])
         update("main", self.loss, next(data))
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         v = self.observe(batch.images)
-        chains = self.chains if len(self.chains) else self.gibbs(v, self.config.gibbs_steps, bernoulli)
+        chains = self.chains if len(self.chains) else self.gibbs((v,), self.config.gibbs_steps, bernoulli)[0]
         of_data = free_energy(v, self.weight, self.visible_bias, self.hidden_bias).mean()
         of_chains = free_energy(chains, self.weight, self.visible_bias, self.hidden_bias).mean()
         return of_data - of_chains, {"free_energy_data": of_data, "free_energy_chains": of_chains}
-
-    def observe(self, images: Tensor, draw: Draw = bernoulli) -> Tensor:
-        """Bits [B, V] of greys [B, 1, H, W]."""
-        greys = images.flatten(1)
-        return draw(greys) if self.config.binarization == "dynamic" else (greys > 0.5).float()
 
     def hidden(self, v: Tensor, beta: float = 1.0) -> Tensor:
         """p(h_j = 1 | v), [B, J]."""
@@ -135,11 +108,27 @@ class RBM(Method):
         return (logits + (1 - beta) * self.base_bias if beta < 1 else logits).sigmoid()
 
     @torch.no_grad()
-    def gibbs(self, v: Tensor, steps: int, draw: Draw, beta: float = 1.0) -> Tensor:
-        """Bits [B, V] after `steps` of block Gibbs sampling."""
+    def gibbs(
+        self,
+        state: State,
+        steps: int,
+        draw: Draw,
+        *,
+        beta: float = 1.0,
+        hold: Callable[[Tensor], Tensor] = held_by_none,
+    ) -> State:
+        """(v, h): h given v, then v given h."""
+        v, *above = state
         for _ in range(steps):
-            v = draw(self.visible(draw(self.hidden(v, beta)), beta))
-        return v
+            h = draw(self.hidden(v, beta))
+            v, above = hold(draw(self.visible(h, beta))), [h]
+        return (v, *above)
+
+    def start(self, draw: Draw, n: int) -> State:
+        return (draw(self.base_bias.sigmoid().expand(n, -1)),)
+
+    def pixels(self, state: State, beta: float = 1.0) -> Tensor:
+        return self.visible(state[1], beta)
 
     # -- what can be asked of a trained machine
 
@@ -153,37 +142,6 @@ class RBM(Method):
     def reconstruct(self, images: Tensor) -> Tensor:
         """There and back once, by probabilities."""
         return self.picture(self.visible(self.encode(images)))
-
-    def sample(self, n: int, generator: torch.Generator, label: Tensor | None = None) -> Iterator[Tensor]:
-        """p(v | h) of chains as they mix: annealed from the mean image for the first half, at beta = 1 for the rest."""
-        draw = drawing_with(generator)
-        v = draw(self.base_bias.sigmoid().expand(n, -1))
-        for step in range(1, SAMPLE_STEPS + 1):
-            beta = min(2 * step / SAMPLE_STEPS, 1.0)
-            v = self.gibbs(v, 1, draw, beta)
-            if step % (SAMPLE_STEPS // 50) == 0:
-                yield self.picture(self.visible(draw(self.hidden(v, beta)), beta))
-
-    def complete(self, images: Tensor, mask: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
-        """Gibbs sampling with what is known held fast; p(v | h) where it is not."""
-        draw = drawing_with(generator)
-        known = self.observe(images, draw)
-        gone = mask.flatten(1) > 0.5
-        v = torch.where(gone, draw(self.base_bias.sigmoid().expand_as(known)), known)
-        for step in range(1, COMPLETE_STEPS + 1):
-            probability = self.visible(draw(self.hidden(v)))
-            v = torch.where(gone, draw(probability), known)
-            if step % (COMPLETE_STEPS // 50) == 0:
-                yield torch.where(mask > 0.5, self.picture(probability), images)
-
-    @property
-    def likelihood_protocol(self) -> str:
-        return {"dynamic": "dynamic binarization", "threshold": "binarized at 0.5"}[self.config.binarization]
-
-    def log_prob(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """-F(v) - log Z, with a quick estimate of log Z; `evaluate` estimates it once for all images."""
-        nats = self.log_unnormalized(images, generator)
-        return nats - self.estimate_log_z(generator, betas=QUICK_BETAS, chains=CHAINS).value
 
     def log_unnormalized(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """-F(v), in nats, [B]."""
@@ -214,56 +172,22 @@ class RBM(Method):
             return draw(self.visible(h, following)), gained
 
         with torch.no_grad():
-            start = draw(self.base_bias.sigmoid().expand(chains, -1))
+            (start,) = self.start(draw, chains)
             log_z_start = float(F.softplus(self.base_bias).sum()) + len(self.hidden_bias) * math.log(2)
             return annealed_importance_sampling(start, log_z_start, advance, betas=betas, progress=progress)
 
-    def picture(self, v: Tensor) -> Tensor:
-        return v.view(-1, *self.shape)
-
     def panels(self, batch: Batch) -> Iterator[Panel]:
-        yield self.filters_panel()
+        yield self.filters_panel(self.weight.T, "hidden units")
         if len(self.chains):
-            v, what = (
-                self.chains[:SHOWN],
-                f"{min(len(self.chains), SHOWN)} of {len(self.chains)} persistent chains",
-            )
+            v = self.chains[:SHOWN]
+            of = f"{len(v)} of {len(self.chains)} persistent chains"
         else:
-            v = self.gibbs(self.observe(batch.images[:SHOWN]), self.config.gibbs_steps, torch.bernoulli)
-            what = f"chains from {len(v)} held-out images after {self.config.gibbs_steps} Gibbs steps"
-        yield Panel(
-            name="chains",
-            kind="images",
-            array=self.picture(self.visible(self.hidden(v))).cpu().numpy(),
-            caption=f"{what}: probabilities of their pixels",
-            low=0.0,
-            high=1.0,
-        )
-
-    def filters_panel(self) -> Panel:
-        """The weights of the hidden units with the longest ones."""
-        longest = self.weight.norm(dim=0).argsort(descending=True)[:SHOWN]
-        filters = self.weight[:, longest].T
-        reach = float(filters.abs().flatten().quantile(0.995).clamp_min(1e-12))
-        return Panel(
-            name="filters",
-            kind="images",
-            array=self.picture(0.5 + filters / (2 * reach)).clamp(0, 1).cpu().numpy(),
-            caption=(
-                f"weights of {len(filters)} of {self.weight.shape[1]} hidden units, those with the largest norm; "
-                f"black to white is -{reach:.2f} to {reach:.2f}"
-            ),
-            low=0.0,
-            high=1.0,
-        )
+            v, _ = self.gibbs((self.observe(batch.images[:SHOWN]),), self.config.gibbs_steps, torch.bernoulli)
+            of = f"chains from {len(v)} held-out images after {self.config.gibbs_steps} Gibbs steps"
+        yield self.chains_panel(self.visible(self.hidden(v)), of)
 
 
 @in_float32
 def free_energy(v: Tensor, weight: Tensor, visible_bias: Tensor, hidden_bias: Tensor) -> Tensor:
     """F(v) = -log sum_h exp(-E(v, h)), in nats, [B, V] -> [B]."""
     return -(v @ visible_bias) - F.softplus(hidden_bias + v @ weight).sum(1)
-
-
-def drawing_with(generator: torch.Generator) -> Draw:
-    """Bits drawn with a generator."""
-    return lambda probability: torch.bernoulli(probability, generator=generator)

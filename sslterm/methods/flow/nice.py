@@ -18,9 +18,9 @@ Departures:
     value (784 log 256 = 4347.4 on MNIST).
 
 Watch for:
-    The ladder: couplings should wash out the image until the code is noise. Layers that move volume do so only in
-    the diagonal scaling, so that constant pixels (the border of a digit) pay for the rest: a test loss that rises
-    while the training's falls is this scaling grown without bounds.
+    The ladder: couplings should wash out the image until the code is noise. Volume changes in the diagonal scaling
+    alone, by the same factor for every image, so that pixels which hardly vary (the border of a digit) earn most of
+    the bits, and strokes cost many. Samples are noisy where the scaling is small.
 
 Shapes:
     B batch, D values of an image; images [B, C, H, W]; halves x_1, x_2 [B, D/2]; s, code [D].
