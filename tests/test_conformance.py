@@ -87,8 +87,9 @@ def test_trains(method: str, preset: str, trained: dict[str, RunReader]) -> None
         assert np.isfinite(values.value).all(), name
     assert CATALOG[method].headline in series
     # A game has no loss to minimise; DeepCluster's classifier is drawn anew every three steps here, so that
-    # tests/math/test_deepcluster.py has epochs that are long enough; DINO's targets sharpen as it learns.
-    if CATALOG[method].family != "implicit" and method not in ("deepcluster", "dino"):
+    # tests/math/test_deepcluster.py has epochs that are long enough; DINO's targets sharpen as it learns; those of
+    # Boltzmann machines are differences of energies, 0 at the start and at the end (tests/math/test_rbm.py).
+    if CATALOG[method].family != "implicit" and method not in ("deepcluster", "dino", "rbm", "dbm"):
         loss = series["main/loss"].value[3:]  # in an epoch, of three steps, queues and banks have filled
         assert loss[-8:].mean() < loss[:8].mean()
 

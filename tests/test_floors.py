@@ -57,9 +57,12 @@ CLI_WITHIN_A_FUNCTION = {"train", "tui"}
 BASES_OF_METHODS = {
     "sslterm.methods.base",
     "sslterm.methods.autoregressive.ordered_bits",
+    "sslterm.methods.energy.boltzmann",
+    "sslterm.methods.flow.flow",
     "sslterm.methods.joint_embedding.embedder",
     "sslterm.methods.joint_embedding.multi_crop",
     "sslterm.methods.joint_embedding.pseudo_labels",
+    "sslterm.methods.latent.latent_model",
     "sslterm.methods.pretext.clips",
     "sslterm.methods.pretext.coder",
     "sslterm.methods.pretext.confusion",

@@ -75,6 +75,11 @@ DIRECTIONS = {
     "test/mse_visible_mean": "", "test/mse": "lower", "test/nll_nats": "lower", "test/neg_elbo_nats": "lower",
     "test/nll_estimate_nats": "lower",
     "test/colour": "higher", "test/colour_same_place": "", "test/mse_copy_last": "",
+    "test/nll_bits_per_dim": "lower", "main/nll_nats": "lower",
+    "main/nll_bits_per_dim": "lower", "test/iw_nll_nats": "lower", "main/effective_draws": "",
+    "main/free_energy_data": "", "main/free_energy_chains": "", "main/energy_data": "", "main/energy_chains": "",
+    "test/log_z_error_nats": "",
+    "test/ais_effective_chains": "higher",
     # what `evaluate` and `probe` measure
     "neg_elbo_bits_per_dim": "lower", "nll_bits_per_dim": "lower", "iw_nll_nats@5000": "lower",
     "FD[resnet18-cifar10]@10000": "lower", "precision[resnet18]@1000": "higher",

@@ -96,6 +96,12 @@ def evaluate(
     samples: Annotated[
         int | None, typer.Option(metavar="K", min=1, help="Also the importance-weighted bound of K samples.")
     ] = None,
+    betas: Annotated[
+        int | None, typer.Option(min=1, help="Annealing steps where log Z is estimated; else 10,000.")
+    ] = None,
+    chains: Annotated[
+        int | None, typer.Option(min=2, help="Annealed chains where log Z is estimated; else 100.")
+    ] = None,
     seed: Seed = 0,
     checkpoint: Checkpoint = None,
     device: Device = "auto",
@@ -122,7 +128,10 @@ def evaluate(
       sslterm evaluate vae-mnist-burda-1 --samples 5000 -n 500
     """
     with Preview() as preview:
-        answer = ask(run, runs, device, checkpoint, preview, "evaluate", n=n, samples=samples, seed=seed)
+        answer = ask(
+            run, runs, device, checkpoint, preview, "evaluate",
+            n=n, samples=samples, betas=betas, chains=chains, seed=seed,
+        )  # fmt: skip
     if as_json:
         print_json(answer)
         return

@@ -13,11 +13,12 @@ from sslterm.engine.build import build_method
 from sslterm.errors import DataError, UsageError, did_you_mean
 from sslterm.evaluate.features import choose, encode, evaluating, own_randomness, rankme, relative_std
 from sslterm.evaluate.fidelity import SAMPLES, draw_samples, fidelity
-from sslterm.evaluate.likelihood import ImportanceWeighted, likelihood
+from sslterm.evaluate.likelihood import ImportanceWeighted, Unnormalized, likelihood
 from sslterm.evaluate.online import reconstruction_error, solved
 from sslterm.evaluate.panels import images_panel, reconstructions_panel
 from sslterm.evaluate.tracking import tracking
 from sslterm.methods.base import Encodes, Likelihood, Method, Reconstructs, Samples, Solves, Tracks
+from sslterm.nn.ais import BETAS, CHAINS
 from sslterm.worker.desk import Desk, read_image
 from sslterm.worker.embedding import embed, neighbours
 from sslterm.worker.explore import CODES, code_of, decode_codes, explore, interpolate, traverse
@@ -187,6 +188,11 @@ def _evaluate(desk: Desk, request: Evaluate, report: Report) -> dict[str, Any]:
             f"{desk.loaded.experiment.run.method} has no importance-weighted bound: {kind}",
             "leave --samples out",
         )
+    if (request.betas or request.chains) and not isinstance(method, Unnormalized):
+        raise UsageError(
+            f"{desk.loaded.experiment.run.method} has no log Z that would have to be estimated",
+            "leave --betas and --chains out",
+        )
     results: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
     for what, measure in _measures(desk, request, stages(report)):
@@ -208,7 +214,8 @@ def _measures(
         untrained = _untrained(desk)
         assert isinstance(untrained, Likelihood)
         yield "likelihood", likelihood(
-            method, desk.test, n=n, k=request.samples or None, seed=seed,
+            method, desk.test, n=n, k=request.samples or None,
+            betas=request.betas or BETAS, chains=request.chains or CHAINS, seed=seed,
             train=desk.train, untrained=untrained, progress=progress,
         )  # fmt: skip
     if isinstance(method, Reconstructs):

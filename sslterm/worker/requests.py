@@ -123,6 +123,9 @@ class Evaluate:
     """Held-out images, and samples; 0 takes all images and 1,000 samples."""
     samples: Natural = 0
     """Importance samples of the bound; 0 leaves it out."""
+    betas: Natural = 0
+    chains: Natural = 0
+    """Steps and chains of annealed importance sampling, where log Z is estimated; 0 takes 10,000 and 100."""
     seed: Natural = 0
 
 

@@ -42,8 +42,8 @@ from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method
 from sslterm.methods.pretext.clips import as_clips, check_frames, grid_panel
-from sslterm.nn.pyramid import MultiScale
 from sslterm.nn.precision import in_float32
+from sslterm.nn.pyramid import MultiScale
 from sslterm.run.panels import Panel
 
 SHOWN = 8
