@@ -120,7 +120,7 @@ ENTRIES = (
     Entry(
         name="frame-prediction",
         topic="pretext",
-        family="predict and order frames",
+        family="video",
         title="Deep Multi-Scale Video Prediction beyond Mean Square Error",
         authors="Mathieu, Couprie & LeCun",
         year=2016,
@@ -134,7 +134,7 @@ ENTRIES = (
     Entry(
         name="frame-order",
         topic="pretext",
-        family="predict and order frames",
+        family="video",
         title="Shuffle and Learn; Unsupervised Representation Learning by Sorting Sequences",
         authors="Misra, Zitnick & Hebert; Lee et al.",
         year=2016,
@@ -148,7 +148,7 @@ ENTRIES = (
     Entry(
         name="video-colorization",
         topic="pretext",
-        family="colorize",
+        family="video",
         title="Tracking Emerges by Colorizing Videos",
         authors="Vondrick et al.",
         year=2018,
