@@ -66,23 +66,21 @@ def test_explains_itself(method: str, preset: str) -> None:
         assert f"\n{section}\n" in text, f"{method} has no section {section}"
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunReader]:
-    """Every method after forty steps, with all that the trainer wrote."""
-    readers = {}
-    for method, preset in METHODS:
-        experiment = shrink(method, preset, batch=32, steps=40, log_every_images=32)
-        trainer = make_trainer(experiment, tmp_path_factory.mktemp("trained") / method)
-        trainer.prepare(None)
-        assert trainer.train() == "finished"
-        readers[method] = RunReader(trainer.scribe.run)
-        readers[method].refresh()
-    return readers
-
-
 @every_method
-def test_trains(method: str, preset: str, trained: dict[str, RunReader]) -> None:
-    series = trained[method].metrics.series
+def test_trains_and_every_panel_can_be_drawn(method: str, preset: str, tmp_path: Path) -> None:
+    """Forty steps, and all that the trainer writes meanwhile."""
+    experiment = shrink(method, preset, batch=32, steps=40, log_every_images=32)
+    trainer = make_trainer(experiment, tmp_path / method)
+    trainer.prepare(None)
+    assert trainer.train() == "finished"
+    reader = RunReader(trainer.scribe.run)
+    reader.refresh()
+    _check_metrics(method, reader)
+    _check_panels(method, reader)
+
+
+def _check_metrics(method: str, reader: RunReader) -> None:
+    series = reader.metrics.series
     for name, values in series.items():
         assert np.isfinite(values.value).all(), name
     assert CATALOG[method].headline in series
@@ -94,9 +92,7 @@ def test_trains(method: str, preset: str, trained: dict[str, RunReader]) -> None
         assert loss[-8:].mean() < loss[:8].mean()
 
 
-@every_method
-def test_every_panel_can_be_drawn(method: str, preset: str, trained: dict[str, RunReader]) -> None:
-    reader = trained[method]
+def _check_panels(method: str, reader: RunReader) -> None:
     assert set(CATALOG[method].opens_on) <= set(reader.panels)
     for name, history in reader.panels.items():
         panel = reader.panel(name, history[-1])
@@ -195,12 +191,14 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
 
+@pytest.mark.xdist_group("two ranks")  # one worker, so that the pair of processes is started once
+@pytest.mark.timeout(1000)
 @every_method
 def test_two_ranks_are_one_process(method: str, preset: str, two_ranks: Path) -> None:
     first, second = (torch.load(two_ranks / f"{method}-{rank}.pt", weights_only=True) for rank in (0, 1))
