@@ -175,9 +175,9 @@ DRAWN: tuple[Thing, ...] = (house, tree, fir, person, car, boat, lamp, flower, m
 """In the order of `catalog.THINGS`."""
 assert tuple(thing.__name__ for thing in DRAWN) == THINGS
 
-HEIGHTS = (1.0, 1.0, 1.0, 1.015, 0.58, 1.005, 1.0, 1.025, 0.96, 1.07)
+HEIGHTS = (1.0, 1.0, 1.0, 1.015, 0.58, 1.005, 1.0, 1.025, 0.965, 1.03)
 """Of each, to its highest point."""
-HALF_WIDTHS = (0.5, 0.43, 0.36, 0.295, 0.54, 0.48, 0.5, 0.305, 0.46, 0.41)
+HALF_WIDTHS = (0.5, 0.43, 0.36, 0.295, 0.54, 0.48, 0.5, 0.28, 0.46, 0.37)
 """Of each, from the middle to its farthest point on either side."""
 
 
