@@ -104,7 +104,7 @@ def test_things_are_whole_and_stand_below_the_horizon(monkeypatch: pytest.Monkey
     lowest = size - rows.flip(1).argmax(1)
     highest = rows.argmax(1)
     assert (lowest / size > stage.horizon + 0.02).all(), "something floats in the air"
-    assert 0.2 < ((lowest - highest) / size).min()
+    assert ((lowest - highest) / size).min() > 0.2
     assert ((lowest - highest) / size).max() < scenes.HEIGHT[1] + 0.08
 
 
