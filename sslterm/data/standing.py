@@ -141,7 +141,7 @@ def flower(x: Tensor, y: Tensor) -> list[Part]:
 
 def mushroom(x: Tensor, y: Tensor) -> list[Part]:
     """A stout stem under a domed cap with spots."""
-    dome = torch.maximum(_disc(x, (y - 0.42) * 0.85, 0.46), 0.42 - y)
+    dome = torch.maximum(_disc(x, y - 0.50, 0.46), 0.40 - y)
     spots = torch.minimum(
         torch.minimum(_disc(x + 0.20, y - 0.56, 0.075), _disc(x - 0.22, y - 0.60, 0.075)),
         _disc(x, y - 0.78, 0.085),
@@ -175,9 +175,9 @@ DRAWN: tuple[Thing, ...] = (house, tree, fir, person, car, boat, lamp, flower, m
 """In the order of `catalog.THINGS`."""
 assert tuple(thing.__name__ for thing in DRAWN) == THINGS
 
-HEIGHTS = (1.0, 1.0, 1.0, 1.015, 0.58, 1.005, 1.0, 1.025, 0.96, 1.07)
+HEIGHTS = (1.0, 1.0, 1.0, 1.015, 0.58, 1.005, 1.0, 1.025, 0.96, 1.03)
 """Of each, to its highest point."""
-HALF_WIDTHS = (0.5, 0.43, 0.36, 0.295, 0.54, 0.48, 0.5, 0.305, 0.46, 0.41)
+HALF_WIDTHS = (0.5, 0.43, 0.36, 0.295, 0.54, 0.48, 0.5, 0.28, 0.46, 0.37)
 """Of each, from the middle to its farthest point on either side."""
 
 

@@ -53,12 +53,12 @@ def pick(choices: Tensor, which: Tensor) -> Tensor:
     return choices[rows.view(-1, *(1,) * (which.ndim - 1)), which]
 
 
-def normalized(tiles: Tensor, *, least: float = 0.01) -> Tensor:
+def normalized(tiles: Tensor, *, least: float = 1e-3) -> Tensor:
     """Every channel of every tile at mean 0 and standard deviation 1, so that neither says where it is from.
 
     Args:
         tiles: [..., h, w].
-        least: variances are raised by its square: a tile of one colour stays nearly flat.
+        least: variances are raised by its square, a quarter of a step of 8 bits: a tile of one colour stays flat.
     """
     var, mean = torch.var_mean(tiles, dim=(-2, -1), correction=0, keepdim=True)
     scaled: Tensor = (tiles - mean) * (var + least**2).rsqrt()

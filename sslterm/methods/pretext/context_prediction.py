@@ -116,9 +116,8 @@ class ContextPrediction(TilePuzzle):
         """Pairs of patches [B, n, 2, C, t, t], and where the second lies, [B * n]."""
         config, count = self.config, len(images)
         right = randint(len(PLACES), count, config.pairs, like=images)  # y, [B, n]
-        share, shift = rand(count, config.pairs, 2, like=images), torch.zeros((), dtype=torch.int64)
-        if config.jitter:
-            shift = randint(2 * config.jitter + 1, count, config.pairs, 2, 2, like=images) - config.jitter
+        share = rand(count, config.pairs, 2, like=images)
+        shift = randint(2 * config.jitter + 1, count, config.pairs, 2, 2, like=images) - config.jitter
         corner = []  # of each patch, from the top and from the left, [B, n, 2]
         for axis, length in enumerate(images.shape[2:]):
             step = (config.tile + config.gap) * self.steps[right, axis]  # [B, n]

@@ -12,9 +12,10 @@ Objective:
 
 Departures:
     The encoder is the preset's, the paper's is AlexNet; fc6 and fc7 have BatchNorm and no dropout.
-    Algorithm 1 adds the order with the largest sum of distances, which can leave two orders that differ in two
-    places; here the distance to the nearest order counts first, and the sum decides between equal ones. The
-    first order is that of the picture itself rather than a random one, so that all runs share one set.
+    Algorithm 1 adds the order with the largest sum of distances; here the distance to the nearest order counts
+    first, and the sum decides between equal ones. Of 100 orders the nearest then differ in 6 places, not 2, and
+    the mean distance is the same (8.08). The first order is that of the picture itself rather than a random
+    one, so that all runs share one set.
     One puzzle an image and batch. Against shortcuts (§4.2), as there: a tile is taken from anywhere within its
     larger cell (continued edges), each has its own mean and deviation taken out (brightness of neighbours),
     some images lose their colours ([augment.a] grey) and channels are shifted against each other (chromatic

@@ -127,5 +127,5 @@ def rotations_panel(turned: Tensor, given: Tensor, angles: Sequence[str]) -> Pan
         columns=2 * turns,
         low=0.0,
         high=1.0,
-        labels=(*angles, *("turned back" for _ in angles)),
+        labels=(*angles, *("back" for _ in angles)),
     )
