@@ -1,8 +1,9 @@
 """Pictures restored: holes filled and greys coloured, of held-out images or of a person's own of any size.
 
-A person's picture is brought, whole, to the size that the network was trained at, and what the network says of
-it back to the picture's own size. What was known stays as it was, to the last bit: pixels beside a hole, and
-the lightness of a picture that is coloured (as far as a screen can show the colour at that lightness).
+A person's picture is brought to the size that the network was trained at, and what the network says of it back
+to the picture's own size: to be coloured the whole picture, and to be filled the square around the hole, so that
+the hole is to the network what it was in training. What was known stays as it was, to the last bit: the pixels
+beside a hole, and the lightness of a picture (as far as a screen can show the colour at that lightness).
 """
 
 from __future__ import annotations
@@ -80,8 +81,11 @@ def _complete_held_out(desk: Desk, request: Complete, fill: Fill) -> list[dict[s
 def _complete_picture(desk: Desk, request: Complete, fill: Fill, image: Tensor, name: str) -> dict[str, Any]:
     """A person's picture, its hidden pixels filled."""
     mask = _masks(request, image, name)
-    answer = fill(*_shrunk(image, mask, desk.loaded.inputs.shape))
-    filled = torch.where(mask > 0.5, _resize(answer, image.shape[2:]), image)
+    rows, columns = _window(mask[0, 0], desk.loaded.inputs.height)
+    part, hole = image[:, :, rows, columns], mask[:, :, rows, columns]
+    answer = _resize(fill(*_shrunk(part, hole, desk.loaded.inputs.shape)), part.shape[2:])
+    filled = image.clone()
+    filled[:, :, rows, columns] = torch.where(hole > 0.5, answer, part)
     stem = f"complete-{desk.loaded.images}-{Path(name).stem}"
     (row,) = _compared(filled, image, mask, [name])
     return {**row, "path": write_picture(desk.run, filled[0], stem, request.out)}
@@ -178,6 +182,27 @@ def _mask_of_file(path: Path, height: int, width: int, what: str) -> Tensor:
             "give a mask of the picture's own size, white where it is to be filled",
         )
     return load_mask(path, height=height, width=width)[None]
+
+
+def _window(mask: Tensor, least: int) -> tuple[slice, slice]:
+    """Rows and columns of the square, twice as wide as what is hidden, that the network is shown.
+
+    It is `least` pixels wide at least, and the whole picture where it would not fit into it.
+
+    Args:
+        mask: [H, W].
+    """
+    found = [mask.amax(axis).nonzero().squeeze(1) for axis in (1, 0)]
+    ends = [(int(places[0]), int(places[-1]) + 1) for places in found]
+    side = max(least, 2 * max(last - first for first, last in ends))
+    side = max(min(side, *mask.shape), *(last - first for first, last in ends))
+    if side > min(mask.shape):
+        return slice(None), slice(None)
+    starts = [
+        min(max((first + last - side) // 2, 0), length - side)
+        for (first, last), length in zip(ends, mask.shape, strict=True)
+    ]
+    return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
 
 
 def _shrunk(image: Tensor, mask: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
