@@ -21,7 +21,7 @@ from sslterm.nn.lab import grey_of, rgb_to_lab
 from sslterm.run.layout import RunDirectory
 from sslterm.run.panels import load_panel
 from sslterm.run.worker_client import Worker
-from sslterm.worker.restore import _shrunk
+from sslterm.worker.restore import _shrunk, _window
 from tests.test_worker import asked, make_run
 
 pytestmark = pytest.mark.xdist_group(__name__)  # its runs and workers are started once
@@ -187,6 +187,32 @@ def test_nothing_hidden_is_mixed_into_what_is_seen() -> None:
     scratch = torch.zeros(1, 1, 70, 50)
     scratch[:, :, :, 20] = 1  # thinner than a pixel of the small picture
     assert _shrunk(image, scratch, (3, 16, 16))[1].sum() == 16
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "expected"),
+    [
+        ((40, 60), (100, 130), ((20, 80), (85, 145))),  # twice as wide as the hole, around it
+        ((0, 10), (0, 30), ((0, 60), (0, 60))),  # inside the picture
+        ((50, 54), (70, 75), ((36, 68), (56, 88))),  # not below the size of the network
+        ((10, 90), (100, 150), ((0, 100), (75, 175))),  # as large as the picture allows
+        ((10, 90), (0, 150), ((0, 100), (0, 200))),  # else all of it
+    ],
+)
+def test_the_square_around_a_hole_is_shown(
+    rows: tuple[int, int], columns: tuple[int, int], expected: tuple[tuple[int, int], tuple[int, int]]
+) -> None:
+    mask = torch.zeros(100, 200)
+    mask[slice(*rows), slice(*columns)] = 1
+    assert (
+        tuple(part.indices(length)[:2] for part, length in zip(_window(mask, 32), mask.shape, strict=True))
+        == expected
+    )
+    turned = _window(mask.T, 32)
+    assert (
+        tuple(part.indices(length)[:2] for part, length in zip(turned, mask.T.shape, strict=True))
+        == expected[::-1]
+    )
 
 
 class Painting(Method):

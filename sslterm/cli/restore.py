@@ -55,7 +55,7 @@ def complete(
 ) -> None:
     """Fill what a mask hides of pictures; what it does not hide stays as it is.
 
-    A picture is worked at the size that the network was trained at, and keeps its own.
+    Around the hole, a square is worked at the size that the network was trained at; the picture keeps its own.
 
     \b
     Examples:

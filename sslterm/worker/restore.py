@@ -1,13 +1,14 @@
 """Pictures restored: holes filled and greys coloured, of held-out images or of a person's own of any size.
 
-A person's picture is brought, whole, to the size that the network was trained at, and what the network says of
-it back to the picture's own size. What was known stays as it was, to the last bit: pixels beside a hole, and
-the lightness of a picture that is coloured (as far as a screen can show the colour at that lightness).
+A person's picture is brought to the size that the network was trained at, and what the network says of it back
+to the picture's own size: to be coloured the whole picture, and to be filled the square around the hole, so that
+the hole is to the network what it was in training. What was known stays as it was, to the last bit: the pixels
+beside a hole, and the lightness of a picture (as far as a screen can show the colour at that lightness).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,11 +24,15 @@ from sslterm.evaluate.panels import images_panel
 from sslterm.methods.base import Colorizes, Completes
 from sslterm.nn.lab import grey_of, lab_to_rgb, rgb_to_lab
 from sslterm.nn.masks import NOISE_SIDE, MaskKind, fill_with_border, hidden_error, make_masks
+from sslterm.run.panels import Panel
 from sslterm.worker.desk import Desk, read_image
 from sslterm.worker.outputs import Report, partial_reporter, stages, write_output, write_picture
 from sslterm.worker.requests import Colorize, Complete
 
 MASK_KINDS: tuple[MaskKind, ...] = get_args(MaskKind)
+
+Fill = Callable[[Tensor, Tensor], Tensor]
+"""Images and their masks -> images of which what was hidden is filled."""
 
 
 def complete(desk: Desk, request: Complete, report: Report) -> dict[str, Any]:
@@ -35,41 +40,55 @@ def complete(desk: Desk, request: Complete, report: Report) -> dict[str, Any]:
     method = desk.loaded.method
     if not isinstance(method, Completes):
         raise desk.cannot("complete")
+    watch = partial_reporter(report) if request.watch else None
+
+    def fill(images: Tensor, masks: Tensor) -> Tensor:
+        for partial in method.complete(images, masks, seeded(desk.device, request.seed)):
+            if watch is not None:
+                watch(partial)
+        return partial
+
     _check_out(request.out, request.images)
-    masked = Path(request.mask).stem
-    results: list[dict[str, Any]] = []
-    with evaluating(method), own_randomness(desk.device, request.seed):
-        if not request.images:
-            index, images = _held_out(desk, request.n, request.seed)
-            masks = _masks(request, images)
-            *_, filled = _watched(
-                method.complete(images, masks, seeded(desk.device, request.seed)), request, report
-            )
-            results = _compared(filled, images, masks, [f"test[{position}]" for position in index])
-            caption = (
-                f"{len(images)} held-out images, mask {masked}, seed {request.seed}: what is seen, filled, the truth; "
-                f"squared error of hidden values {_mean(results, 'mse'):.4g}, "
-                f"with the mean colour of the border {_mean(results, 'mse_border'):.4g}"
-            )
-            rows = torch.stack((_hidden(images, masks), filled, images), 1)
-            panel = images_panel("completed", rows.flatten(0, 1), caption, columns=_columns(len(images), 3))
-            stem = f"complete-{desk.loaded.images}-{masked}-seed{request.seed}"
-            path = write_output(desk.run, panel, stem, request.out)
-            results = [{**row, "path": path} for row in results]
-        for image, name in _pictures(desk, request.images, "completing", report):
-            mask = _masks(request, image, name)
-            small, hole = _shrunk(image, mask, desk.loaded.inputs.shape)
-            *_, answer = _watched(
-                method.complete(small, hole, seeded(desk.device, request.seed)), request, report
-            )
-            filled = torch.where(mask > 0.5, _resize(answer, image.shape[2:]), image)
-            stem = f"complete-{desk.loaded.images}-{Path(name).stem}"
-            (row,) = _compared(filled, image, mask, [name])
-            results.append({**row, "path": write_picture(desk.run, filled[0], stem, request.out)})
-    return {
-        "n": len(results), "mask": request.mask, "mse": _mean(results, "mse"),
-        "mse_border": _mean(results, "mse_border"), "results": results,
-    }  # fmt: skip
+    with evaluating(desk.loaded.method), own_randomness(desk.device, request.seed):
+        if request.images:
+            results = [
+                _complete_picture(desk, request, fill, image, name)
+                for image, name in _pictures(desk, request.images, "completing", report)
+            ]
+        else:
+            results = _complete_held_out(desk, request, fill)
+    errors = {key: _mean(results, key) for key in ("mse", "mse_border")}
+    return {"n": len(results), "mask": request.mask, **errors, "results": results}
+
+
+def _complete_held_out(desk: Desk, request: Complete, fill: Fill) -> list[dict[str, Any]]:
+    """A grid of what is seen of held-out images, what it is filled with, and the truth."""
+    names, images = _held_out(desk, request.n, request.seed)
+    masks, kind = _masks(request, images), Path(request.mask).stem
+    filled = fill(images, masks)
+    results = _compared(filled, images, masks, names)
+    caption = (
+        f"{len(images)} held-out images, mask {kind}, seed {request.seed}: what is seen, filled, the truth; "
+        f"squared error of hidden values {_mean(results, 'mse'):.4g}, "
+        f"with the mean colour of the border {_mean(results, 'mse_border'):.4g}"
+    )
+    panel = _triples("completed", (_hidden(images, masks), filled, images), caption)
+    stem = f"complete-{desk.loaded.images}-{kind}-seed{request.seed}"
+    path = write_output(desk.run, panel, stem, request.out)
+    return [{**row, "path": path} for row in results]
+
+
+def _complete_picture(desk: Desk, request: Complete, fill: Fill, image: Tensor, name: str) -> dict[str, Any]:
+    """A person's picture, its hidden pixels filled."""
+    mask = _masks(request, image, name)
+    rows, columns = _window(mask[0, 0], desk.loaded.inputs.height)
+    part, hole = image[:, :, rows, columns], mask[:, :, rows, columns]
+    answer = _resize(fill(*_shrunk(part, hole, desk.loaded.inputs.shape)), part.shape[2:])
+    filled = image.clone()
+    filled[:, :, rows, columns] = torch.where(hole > 0.5, answer, part)
+    stem = f"complete-{desk.loaded.images}-{Path(name).stem}"
+    (row,) = _compared(filled, image, mask, [name])
+    return {**row, "path": write_picture(desk.run, filled[0], stem, request.out)}
 
 
 def colorize(desk: Desk, request: Colorize, report: Report) -> dict[str, Any]:
@@ -78,35 +97,44 @@ def colorize(desk: Desk, request: Colorize, report: Report) -> dict[str, Any]:
     if not isinstance(method, Colorizes):
         raise desk.cannot("colorize")
     _check_out(request.out, request.images)
-    results: list[dict[str, Any]] = []
-    with evaluating(method), own_randomness(desk.device, request.seed):
-        if not request.images:
-            index, images = _held_out(desk, request.n, request.seed)
-            grey = grey_of(rgb_to_lab(images))
-            coloured = method.colorize(grey)
-            results = _colourfulness(coloured, images, [f"test[{position}]" for position in index])
-            caption = (
-                f"{len(images)} held-out images, seed {request.seed}: their lightness, coloured, the truth; "
-                f"mean chroma {_mean(results, 'chroma'):.3g}, of the truth {_mean(results, 'chroma_before'):.3g}"
-            )
-            rows = torch.stack((grey.expand_as(images), coloured, images), 1)
-            panel = images_panel("coloured", rows.flatten(0, 1), caption, columns=_columns(len(images), 3))
-            path = write_output(
-                desk.run, panel, f"colorize-{desk.loaded.images}-seed{request.seed}", request.out
-            )
-            results = [{**row, "path": path} for row in results]
-        for image, name in _pictures(desk, request.images, "colouring", report):
-            lab = rgb_to_lab(image)
-            small = _resize(grey_of(lab), desk.loaded.inputs.shape[1:])
-            ab = _resize(rgb_to_lab(method.colorize(small))[:, 1:], image.shape[2:], clip=False)
-            coloured = lab_to_rgb(torch.cat((lab[:, :1], ab), 1))
-            stem = f"colorize-{desk.loaded.images}-{Path(name).stem}"
-            (row,) = _colourfulness(coloured, image, [name])
-            results.append({**row, "path": write_picture(desk.run, coloured[0], stem, request.out)})
-    return {
-        "n": len(results), "chroma": _mean(results, "chroma"),
-        "chroma_before": _mean(results, "chroma_before"), "results": results,
-    }  # fmt: skip
+    with evaluating(desk.loaded.method), own_randomness(desk.device, request.seed):
+        if request.images:
+            results = [
+                _colorize_picture(desk, request, method, image, name)
+                for image, name in _pictures(desk, request.images, "colouring", report)
+            ]
+        else:
+            results = _colorize_held_out(desk, request, method)
+    chroma = {key: _mean(results, key) for key in ("chroma", "chroma_before")}
+    return {"n": len(results), **chroma, "results": results}
+
+
+def _colorize_held_out(desk: Desk, request: Colorize, method: Colorizes) -> list[dict[str, Any]]:
+    """A grid of the lightness of held-out images, what it is coloured to, and the truth."""
+    names, images = _held_out(desk, request.n, request.seed)
+    grey = grey_of(rgb_to_lab(images))
+    coloured = method.colorize(grey)
+    results = _colourfulness(coloured, images, names)
+    caption = (
+        f"{len(images)} held-out images, seed {request.seed}: their lightness, coloured, the truth; "
+        f"mean chroma {_mean(results, 'chroma'):.3g}, of the truth {_mean(results, 'chroma_before'):.3g}"
+    )
+    panel = _triples("coloured", (grey.expand_as(images), coloured, images), caption)
+    path = write_output(desk.run, panel, f"colorize-{desk.loaded.images}-seed{request.seed}", request.out)
+    return [{**row, "path": path} for row in results]
+
+
+def _colorize_picture(
+    desk: Desk, request: Colorize, method: Colorizes, image: Tensor, name: str
+) -> dict[str, Any]:
+    """A person's picture: its own lightness in full, and new colours."""
+    lab = rgb_to_lab(image)
+    small = _resize(grey_of(lab), desk.loaded.inputs.shape[1:])
+    ab = _resize(rgb_to_lab(method.colorize(small))[:, 1:], image.shape[2:], clip=False)
+    coloured = lab_to_rgb(torch.cat((lab[:, :1], ab), 1))
+    stem = f"colorize-{desk.loaded.images}-{Path(name).stem}"
+    (row,) = _colourfulness(coloured, image, [name])
+    return {**row, "path": write_picture(desk.run, coloured[0], stem, request.out)}
 
 
 # -- masks
@@ -131,10 +159,9 @@ def _masks(request: Complete, images: Tensor, name: str = "") -> Tensor:
         masks = (
             _mask_of_file(Path(request.mask), height, width, what).to(images).expand(len(images), -1, -1, -1)
         )
-    hidden = float(masks.mean())
-    if hidden in (0.0, 1.0):
+    if masks.amin() == masks.amax():
         raise DataError(
-            f"the mask {request.mask} hides {'all' if hidden else 'nothing'} of {what} ({width}x{height} pixels)",
+            f"the mask {request.mask} hides {'all' if masks.amax() else 'nothing'} of {what} ({width}x{height} pixels)",
             "a mask is white where a picture is to be filled, and black where it is kept",
         )
     return masks
@@ -157,6 +184,27 @@ def _mask_of_file(path: Path, height: int, width: int, what: str) -> Tensor:
     return load_mask(path, height=height, width=width)[None]
 
 
+def _window(mask: Tensor, least: int) -> tuple[slice, slice]:
+    """Rows and columns of the square, twice as wide as what is hidden, that the network is shown.
+
+    It is `least` pixels wide at least, and the whole picture where it would not fit into it.
+
+    Args:
+        mask: [H, W].
+    """
+    found = [mask.amax(axis).nonzero().squeeze(1) for axis in (1, 0)]
+    ends = [(int(places[0]), int(places[-1]) + 1) for places in found]
+    side = max(least, 2 * max(last - first for first, last in ends))
+    side = max(min(side, *mask.shape), *(last - first for first, last in ends))
+    if side > min(mask.shape):
+        return slice(None), slice(None)
+    starts = [
+        min(max((first + last - side) // 2, 0), length - side)
+        for (first, last), length in zip(ends, mask.shape, strict=True)
+    ]
+    return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
+
+
 def _shrunk(image: Tensor, mask: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
     """A picture [1, C, H, W] and its mask at the size of the network, nothing hidden mixed into what is seen.
 
@@ -174,10 +222,10 @@ def _shrunk(image: Tensor, mask: Tensor, shape: tuple[int, int, int]) -> tuple[T
 # -- pictures
 
 
-def _held_out(desk: Desk, n: int, seed: int) -> tuple[list[int], Tensor]:
-    """Positions of `n` held-out images, and the images."""
+def _held_out(desk: Desk, n: int, seed: int) -> tuple[list[str], Tensor]:
+    """`n` held-out images, drawn, after their names."""
     index = choose(len(desk.test), n, seed=seed)
-    return index.tolist(), desk.test.batch(index).images
+    return [f"test[{position}]" for position in index.tolist()], desk.test.batch(index).images
 
 
 def _pictures(desk: Desk, names: Sequence[str], what: str, report: Report) -> Iterator[tuple[Tensor, str]]:
@@ -208,18 +256,11 @@ def _hidden(images: Tensor, masks: Tensor) -> Tensor:
     return torch.where(masks > 0.5, torch.full_like(images, 0.5), images)
 
 
-def _columns(count: int, wide: int) -> int:
-    """Of a grid that is about square, of groups `wide` images wide."""
-    return wide * max(1, int((count / wide) ** 0.5 + 0.5))
-
-
-def _watched(partial: Iterator[Tensor], request: Complete, report: Report) -> Iterator[Tensor]:
-    """Partial pictures, reported as they come where somebody watches."""
-    watch = partial_reporter(report) if request.watch else None
-    for images in partial:
-        if watch is not None:
-            watch(images)
-        yield images
+def _triples(name: str, parts: Sequence[Tensor], caption: str) -> Panel:
+    """A grid, about square, of pictures in three states beside each other."""
+    rows = torch.stack(tuple(parts), 1).flatten(0, 1)
+    columns = 3 * max(1, int((len(rows) / 9) ** 0.5 + 0.5))
+    return images_panel(name, rows, caption, columns=columns)
 
 
 # -- figures
