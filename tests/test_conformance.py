@@ -87,8 +87,9 @@ def test_trains(method: str, preset: str, trained: dict[str, RunReader]) -> None
         assert np.isfinite(values.value).all(), name
     assert CATALOG[method].headline in series
     # A game has no loss to minimise; DeepCluster's classifier is drawn anew every three steps here, so that
-    # tests/math/test_deepcluster.py has epochs that are long enough; DINO's targets sharpen as it learns.
-    if CATALOG[method].family != "implicit" and method not in ("deepcluster", "dino"):
+    # tests/math/test_deepcluster.py has epochs that are long enough; DINO's targets sharpen as it learns; to find
+    # out what moves takes more steps than there are here, so that tests/math/test_frame_order.py has them.
+    if CATALOG[method].family != "implicit" and method not in ("deepcluster", "dino", "frame-order"):
         loss = series["main/loss"].value[3:]  # in an epoch, of three steps, queues and banks have filled
         assert loss[-8:].mean() < loss[:8].mean()
 

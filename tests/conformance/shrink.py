@@ -39,6 +39,8 @@ def shrink(method: str, preset: str, *, batch: int = 16, steps: int = 12, **chan
     name = "digits" if data["name"] in GREY else "sprites" if "frames" in data else "shapes"
     data.update(name=name, path="", size=min(data["size"] or 32, 64 if method == "dcgan" else 32))
     data.update(train_images=96, test_images=64)
+    if "motion" in data:
+        data.update(motion=1.0)  # drawn clips all move
     table["train"].update(
         images=steps * batch, batch=batch, micro_batches=1, precision="float32", compile=False
     )

@@ -146,7 +146,7 @@ class FrameOrder(Method):
         joined = config.features * (TRIPLE if self.verifies else 2)
         self.joint: nn.Module = nn.Identity()
         if config.joint_features:
-            self.joint = nn.Sequential(nn.Linear(joined, config.joint_features), nn.ReLU())
+            self.joint = nn.Sequential(_differences(config.joint_features, joined, config.features), nn.ReLU())
             joined = config.joint_features
         self.pairs = list(itertools.combinations(range(config.shown), 2))
         self.classifier = nn.Linear(joined * (1 if self.verifies else len(self.pairs)), len(self.names))
@@ -302,6 +302,20 @@ class FrameOrder(Method):
             "held-out clips as they were shown, and in order; green where the answer was right",
             labels=[f"{name} {place}" for name, _ in columns for place in range(1, count + 1)],
         )
+
+
+def _differences(units: int, inputs: int, features: int) -> nn.Linear:
+    """A linear layer over several frames' features whose units begin as differences of two of them."""
+    layer = nn.Linear(inputs, units)
+    pairs = list(itertools.permutations(range(inputs // features), 2))
+    with torch.no_grad():
+        weight = layer.weight.view(units, -1, features)
+        for unit in range(units):
+            one, other = pairs[unit % len(pairs)]
+            kept = weight[unit, one].clone()
+            weight[unit] = 0
+            weight[unit, one], weight[unit, other] = kept, -kept
+    return layer
 
 
 def _in_order(frames: Tensor, order: Tensor) -> Tensor:
