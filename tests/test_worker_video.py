@@ -201,9 +201,7 @@ def test_frames_of_a_clip_are_predicted_at_the_scale_of_training(
 
 
 def test_clips_that_are_too_short_say_how_long_they_have_to_be(frames: Worker, film: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"square has 3 frames, taking one in 2: too few to predict 2 from 4"
-    ):
+    with pytest.raises(DataError, match=r"square has 3 frames, taking one in 2: too few to predict 2 from 4"):
         frames.ask("predict", clip=str(film / "frames" / "square"), n=2)
     with pytest.raises(UsageError, match="frame-prediction cannot track"):
         frames.ask("track")
