@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from sslterm.nn.precision import in_float32
 from sslterm.rows import rand
@@ -71,3 +72,22 @@ def orders(shown: int, *, directed: bool) -> tuple[list[tuple[int, ...]], list[i
     number = {order: place for place, order in enumerate(named)}
     classes = [number.get(order, number.get(order[::-1], -1)) for order in every]
     return every, classes, ["".join(str(place + 1) for place in order) for order in named]
+
+
+def differences(units: int, inputs: int, features: int) -> nn.Linear:
+    """A linear layer over several frames' features whose units begin as differences of two of them."""
+    layer = nn.Linear(inputs, units)
+    pairs = list(itertools.permutations(range(inputs // features), 2))
+    with torch.no_grad():
+        weight = layer.weight.view(units, -1, features)
+        for unit in range(units):
+            one, other = pairs[unit % len(pairs)]
+            kept = weight[unit, one].clone()
+            weight[unit] = 0
+            weight[unit, one], weight[unit, other] = kept, -kept
+    return layer
+
+
+def in_order(frames: Tensor, order: Tensor) -> Tensor:
+    """Frames [B, n, ...] in the order [B, n]."""
+    return frames[torch.arange(len(frames), device=frames.device)[:, None], order]

@@ -68,41 +68,54 @@ def propagate(
         [T, K, h, w].
     """
     frames, _, height, width = queries.shape
-    allowed = _within(height, width, radius, queries.device)
+    near = _window(height, width, radius, queries.device)
     known = [labels.to(queries).flatten(1)]  # [K, P] each
     for t in range(1, frames):
         references = sorted({0, *range(max(0, t - recent), t)})
-        past = torch.cat([keys[reference].flatten(1) for reference in references], dim=1)  # [D, R]
-        values = torch.cat([known[reference] for reference in references], dim=1)  # [K, R]
-        target = queries[t].flatten(1).T  # [P, D]
-        parts = []
-        for rows in torch.arange(len(target), device=target.device).split(
-            max(1, CHUNK_VALUES // past.shape[1])
-        ):
-            logits = target[rows] @ past / temperature
-            if allowed is not None:
-                logits = logits.masked_fill(~allowed[rows].repeat(1, len(references)), float("-inf"))
-            parts.append(_copy(logits, values, strongest))
+        past = torch.cat([keys[reference].flatten(1) for reference in references], dim=1)  # [D, R * P]
+        values = torch.cat([known[reference] for reference in references], dim=1)  # [K, R * P]
+        target = queries[t].flatten(1).T / temperature  # [P, D]
+        rows = torch.arange(len(target), device=target.device)
+        parts = [
+            _copy(target[part] @ past, values, None if near is None else near[part], len(target), strongest)
+            for part in rows.split(max(1, CHUNK_VALUES // past.shape[1]))
+        ]
         known.append(torch.cat(parts, dim=1))
     labelled: Tensor = torch.stack(known).unflatten(2, (height, width))
     return labelled
 
 
-def _copy(logits: Tensor, values: Tensor, strongest: int) -> Tensor:
-    """The values [K, R] that pointers with logits [P, R] copy: [K, P]."""
-    if not 0 < strongest < logits.shape[1]:
-        return values @ logits.softmax(1).T
-    kept = logits.topk(strongest, dim=1)
-    return (values[:, kept.indices] * kept.values.softmax(1)).sum(2)
+def _copy(logits: Tensor, values: Tensor, near: Tensor | None, places: int, strongest: int) -> Tensor:
+    """What places copy along pointers with logits [p, N] out of values [K, N], N = R * places: [K, p].
+
+    Args:
+        near: [p, S], the places of a reference that each of them may look at, -1 for none; None is all.
+    """
+    if near is None:
+        if not 0 < strongest < logits.shape[1]:
+            return values @ logits.softmax(1).T
+        kept = logits.topk(strongest, dim=1)
+        return (values[:, kept.indices] * kept.values.softmax(1)).sum(2)
+    first = torch.arange(0, logits.shape[1], places, device=near.device)  # of each reference
+    leads = (first[:, None] + near[:, None].clamp_min(0)).flatten(1)  # [p, R * S]: where in N
+    allowed = (near >= 0).repeat(1, len(first))
+    logits = logits.gather(1, leads).masked_fill(~allowed, float("-inf"))
+    if 0 < strongest < logits.shape[1]:
+        logits, kept_places = logits.topk(strongest, dim=1)
+        leads = leads.gather(1, kept_places)
+    return (values[:, leads] * logits.softmax(1)).sum(2)
 
 
-def _within(height: int, width: int, radius: int, device: torch.device) -> Tensor | None:
-    """Which places are at most `radius` rows and columns apart, [P, P] bool; None where all are."""
+def _window(height: int, width: int, radius: int, device: torch.device) -> Tensor | None:
+    """The places at most `radius` rows and columns from each, [P, S], -1 beyond the border; None where all are."""
     if radius == 0 or radius >= max(height, width):
         return None
-    y = torch.arange(height, device=device).repeat_interleave(width)
-    x = torch.arange(width, device=device).repeat(height)
-    return ((y[:, None] - y).abs() <= radius) & ((x[:, None] - x).abs() <= radius)
+    offsets = torch.arange(-radius, radius + 1, device=device)
+    y = torch.arange(height, device=device)[:, None, None, None] + offsets[:, None]  # [h, 1, s, 1]
+    x = torch.arange(width, device=device)[:, None, None] + offsets  # [w, 1, s]
+    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    places = torch.where(inside, y * width + x, -1)
+    return places.flatten(2).flatten(0, 1)
 
 
 def follow(

@@ -37,7 +37,7 @@ def predict(desk: Desk, request: Predict, report: Report) -> dict[str, Any]:
         needed = method.context + (0 if request.beyond else request.n)
         if len(frames) < needed:
             raise DataError(
-                f"{name} has {len(frames)} frames{f', taking every {stride}th' * (stride > 1)}: too few to predict "
+                f"{name} has {len(frames)} frames{f', taking one in {stride}' * (stride > 1)}: too few to predict "
                 f"{request.n} from {method.context}",
                 f"give {needed * stride} frames or more, or predict fewer: -n",
             )

@@ -43,6 +43,8 @@ def shrink(method: str, preset: str, *, batch: int = 16, steps: int = 12, **chan
     most = 64 if name == "scenes" else LARGEST.get(method, 32)
     data.update(name=name, path="", size=min(data["size"] or 32, most))
     data.update(train_images=96, test_images=64)
+    if "motion" in data:
+        data.update(motion=1.0)  # drawn clips all move
     table["train"].update(
         images=steps * batch, batch=batch, micro_batches=1, precision="float32", compile=False
     )

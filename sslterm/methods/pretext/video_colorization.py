@@ -260,7 +260,7 @@ class VideoColorization(Method):
             rows,
             f"{len(rows)} held-out clips: {share:.1f} % of the places get their right one of "
             f"{len(self.centres)} colours",
-            labels=("last reference", "target", "copied colours", "truth"),
+            labels=("reference", "target", "copied", "truth"),
         )
 
     def _pointers_panel(self, clips: Tensor) -> Panel:
