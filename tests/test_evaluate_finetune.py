@@ -134,6 +134,32 @@ def test_every_method_that_encodes_has_layers_with_weights_of_their_own(method: 
         assert not torch.equal(built.encode(images), before)
 
 
+@pytest.mark.parametrize(("method", "preset"), ENCODERS, ids=[method for method, _ in ENCODERS])
+def test_every_method_that_encodes_can_be_fine_tuned(method: str, preset: str) -> None:
+    experiment = shrink(method, preset)
+    source = load_source(experiment.data)
+    built = build_method(experiment, inputs_of(experiment, source)).eval()
+    store = Store(Split(source.train.images[:32], torch.arange(32) % 2), CPU)
+    reached = reached_by_layer(built, store.batch(torch.arange(2)).images)
+    own = {name: names & reached["encode"] for name, names in parameters_by_layer(reached).items()}
+    first, *_ = (name for name, names in own.items() if names)
+    plan = make_plan(reached, "encode", layers=(f"{first}=frozen",), rate=0.01)
+    classifier = Classifier(copy_for(plan, built, built), "encode", store.batch(torch.arange(2)).images, 2)
+    before = copy.deepcopy(classifier.state_dict())
+    fine_tune(classifier, plan, store, torch.arange(32), Tuning(epochs=2), seed=0)
+    changed = {
+        name for name, value in classifier.state_dict().items() if not torch.equal(value, before[name])
+    }
+    learns = {f"network.{name}" for name, rate in plan.rates.items() if rate}
+    assert {"head.weight", "norm.running_mean"} <= changed
+    assert changed & {f"network.{name}" for name, _ in built.named_parameters()} <= learns
+    assert not any(
+        name.rpartition(".")[0] in {f"network.{part.rpartition('.')[0]}" for part in own[first]}
+        for name in changed
+    )
+    assert 0 <= accuracy(classifier, store, torch.arange(32)) <= 1
+
+
 # what is done with them
 
 
@@ -335,6 +361,10 @@ def test_shifts_are_windows_of_the_mirrored_continuation_and_half_is_flipped() -
     assert len(seen) == 15
     assert flips == pytest.approx(200, abs=50)
     assert torch.equal(vary(images, Tuning(flip=False, shift=False), torch.Generator()), images)
+    clips = images.view(200, 2, 2, 16, 8)
+    moved = vary(clips, Tuning(flip=True, shift=True), torch.Generator().manual_seed(0))
+    whole = vary(clips.flatten(1, 2), Tuning(flip=True, shift=True), torch.Generator().manual_seed(0))
+    assert torch.equal(moved.flatten(1, 2), whole)
 
 
 def test_a_rate_that_is_too_high_is_said_to_be(digits: tuple[Store, Store]) -> None:

@@ -110,6 +110,21 @@ def test_how_images_are_varied_depends_on_what_they_show(desk: Desk) -> None:
         read_request("probe", {"rate": 0})
 
 
+@pytest.mark.parametrize(
+    ("asked", "option"),
+    [
+        (Probe(treatments=("stage1=new",)), "--layers"),
+        (Probe(rate=0.5), "--rate"),
+        (Probe(epochs=3), "--epochs"),
+        (Probe(augment="flip", protocols=("lowshot@5",)), "--augment"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(desk: Desk, asked: Probe, option: str) -> None:
+    with pytest.raises(UsageError, match=f"{option}: that is for finetune, and the protocols are") as error:
+        probe_run(desk, asked, lambda progress: None)
+    assert "--protocol finetune" in error.value.hint
+
+
 def test_the_command_prints_columns_the_best_layer_and_the_path(
     run: RunDirectory, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -162,9 +162,13 @@ def _groups(classifier: Classifier, plan: Plan, rate: float) -> list[dict[str, o
 
 
 def vary(images: Tensor, tuning: Tuning, generator: torch.Generator) -> Tensor:
-    """Images [B, C, H, W], mirrored and shifted at random as `tuning` says; what a shift bares is mirrored."""
+    """Images [B, (T,) C, H, W], mirrored and shifted at random as `tuning` says; what a shift bares is mirrored.
+
+    All frames of a clip move alike.
+    """
+    shape, device = images.shape, images.device
+    images = images.flatten(1, -3)
     count, channels, height, width = images.shape
-    device = images.device
     if tuning.flip:
         mirrored = torch.rand(count, 1, 1, 1, generator=generator, device=device) < 0.5
         images = torch.where(mirrored, images.flip(3), images)
@@ -179,7 +183,7 @@ def vary(images: Tensor, tuning: Tuning, generator: torch.Generator) -> Tensor:
         image = torch.arange(count, device=device)[:, None, None, None]
         channel = torch.arange(channels, device=device)[None, :, None, None]
         images = padded[image, channel, y[:, None, :, None], x[:, None, None, :]]
-    return images
+    return images.view(shape)
 
 
 def accuracy(classifier: Classifier, store: Store, index: Tensor) -> float:

@@ -67,39 +67,36 @@ def finetune(
         results as `probe` gives them. `baseline_frozen` and `baseline_pixels` are linear probes of the same
         images.
     """
-    labels, total = learned[next(iter(learned))][0].labels, len(train[1])
-    draws = [
-        choose_by_class(labels, amount, seed=seed + draw)
-        if amount
-        else torch.arange(total, device=labels.device)
-        for draw in range(DRAWS if amount else 1)
-    ]
+    labels = learned[next(iter(learned))][0].labels
+    draws = _draws(labels, amount, seed)
 
     def probed(features: tuple[Features, Features]) -> list[float]:
         fit, held = features
         few = [Features(fit.values[draw], fit.labels[draw]) for draw in draws]
         return [fit_linear(part, seed=seed + number).accuracy(held) for number, part in enumerate(few)]
 
+    def tuned(network: Method, layer: str, title: str) -> list[float]:
+        of = [f", draw {number} of {len(draws)}" if amount else "" for number in range(1, len(draws) + 1)]
+        return [
+            fine_tuned_accuracy(
+                network, networks.redrawn, layer, (train[0], train[1][draw.cpu()]), test, tuning,
+                seed=seed + number, progress=progress, stage=f"{name} on {layer} ({title}{of[number]})",
+            )
+            for number, draw in enumerate(draws)
+        ]  # fmt: skip
+
     progress(f"{name} on raw pixels", 0, 1)
     on_pixels = probed(raw)
     for layer, features in learned.items():
-        accuracies: dict[str, list[float]] = {"trained": [], "untrained": []}
-        for number, draw in enumerate(draws):
-            for title, network in (("trained", networks.trained), ("untrained", networks.untrained)):
-                of = f", draw {number + 1} of {len(draws)}" if amount else ""
-                reached = fine_tuned_accuracy(
-                    network, networks.redrawn, layer, (train[0], train[1][draw.cpu()]), test, tuning,
-                    seed=seed + number, progress=progress, stage=f"{name} on {layer} ({title}{of})",
-                )  # fmt: skip
-                accuracies[title].append(reached)
+        accuracies = tuned(networks.trained, layer, "trained")
         result: dict[str, object] = {
             "protocol": name,
             "layer": layer,
             "dimensions": features[0].values.shape[1],
-            "accuracy": fmean(accuracies["trained"]),
+            "accuracy": fmean(accuracies),
             "baseline_pixels": fmean(on_pixels),
             "baseline_pixels_centred": None,
-            "baseline_untrained": fmean(accuracies["untrained"]),
+            "baseline_untrained": fmean(tuned(networks.untrained, layer, "untrained")),
             "baseline_frozen": fmean(probed(features)),
             "n_train": len(draws[0]),
             "n_test": len(test[1]),
@@ -109,9 +106,14 @@ def finetune(
             "epochs": tuning.epochs_of(len(draws[0])),
             "augment": "+".join(word for word in ("flip", "shift") if getattr(tuning, word)),
         }
-        if amount:
-            result |= {"std": stdev(accuracies["trained"]), "draws": len(draws)}
-        yield result
+        yield result | ({"std": stdev(accuracies), "draws": len(draws)} if amount else {})
+
+
+def _draws(labels: Tensor, amount: str, seed: int) -> list[Tensor]:
+    """Positions of the images that are trained on: all of them once, or few of them several times."""
+    if not amount:
+        return [torch.arange(len(labels), device=labels.device)]
+    return [choose_by_class(labels, amount, seed=seed + draw) for draw in range(DRAWS)]
 
 
 def fine_tuned_accuracy(

@@ -12,8 +12,9 @@ import numpy as np
 from sslterm.data.catalog import SOURCES
 from sslterm.data.store import Store
 from sslterm.engine.build import build_method
+from sslterm.errors import UsageError
 from sslterm.evaluate.classifier import Tuning
-from sslterm.evaluate.probe import probe
+from sslterm.evaluate.probe import FINETUNE, probe
 from sslterm.methods.base import Encodes
 from sslterm.run.events import append_event
 from sslterm.run.panels import Panel
@@ -41,6 +42,7 @@ def probe_run(desk: Desk, request: Probe, report: Report) -> dict[str, Any]:
     method, experiment, inputs = desk.loaded.method, desk.loaded.experiment, desk.loaded.inputs
     if not isinstance(method, Encodes):
         raise desk.cannot("probe")
+    _check_options(request)
     stage = stages(report)
     train, test, data = desk.train, desk.test, desk.data
     if request.data:
@@ -63,6 +65,21 @@ def probe_run(desk: Desk, request: Probe, report: Report) -> dict[str, Any]:
     with suppress(OSError):  # a run that is read-only can be probed all the same
         append_event(desk.run.results, PROBE, **found)
     return {**found, "plots": _plots(desk, results, data)}
+
+
+def _check_options(request: Probe) -> None:
+    """What is said of fine-tuning is said where something is fine-tuned."""
+    if any(name.partition("@")[0] == FINETUNE for name in request.protocols):
+        return
+    usual = Probe()
+    options = {"treatments": "--layers", "rate": "--rate", "epochs": "--epochs", "augment": "--augment"}
+    given = [option for field, option in options.items() if getattr(request, field) != getattr(usual, field)]
+    if given:
+        raise UsageError(
+            f"{' and '.join(given)}: that is for finetune, and the protocols are {', '.join(request.protocols)}",
+            "add --protocol finetune"
+            + ("; --layer says which layers are looked at" if "--layers" in given else ""),
+        )
 
 
 def _tuning(request: Probe, data: str) -> Tuning:

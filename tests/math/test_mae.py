@@ -296,5 +296,7 @@ def test_views_must_divide_into_patches_and_be_one() -> None:
     wrong: ViewConfig = replace(VIEW, size=10)
     with pytest.raises(UsageError, match="does not divide images or views of 10 pixels"):
         build(CONFIG, replace(INPUTS, views={"a": wrong}))
+    with pytest.raises(UsageError, match="patches of a single value have no deviation"):
+        build(replace(CONFIG, patch=1), replace(INPUTS, channels=1))
     with pytest.raises(UsageError, match=r"its one view from \[augment\.a\]"):
         build(CONFIG, replace(INPUTS, views={}))

@@ -125,6 +125,10 @@ class MAE(Method):
                 f"{self.kept_of(count)}: there must be some to see and some to predict",
                 "set method.mask_ratio=0.75, or a smaller method.patch",
             )
+        if config.norm_pix and config.patch**2 * inputs.channels < 2:
+            raise UsageError(
+                "method.norm_pix: patches of a single value have no deviation", "set method.patch=4, say"
+            )
         _check_heads(config)
         try:
             self.encoder = Backbone(
