@@ -100,6 +100,20 @@ def test_the_ensemble_is_the_mean_of_the_densities_and_no_worse_than_their_mean_
     assert (whole >= each.mean(0) - 1e-6).all()  # Jensen
 
 
+@torch.no_grad()
+def test_the_panel_of_masks_shows_each_and_their_mean() -> None:
+    method, images = make(), (torch.rand(30, 1, 2, 4) > 0.5).float()
+    batch = Batch(images, torch.arange(30), torch.full((30,), -1))
+    (panel,) = (panel for panel in method.panels(batch) if panel.name == "masks")
+    x = images.flatten(1)
+    for m in range(3):
+        nats = -bernoulli_log_prob(method.logits(x, m), x).sum(1).mean()
+        assert panel.array[m] == pytest.approx(nats.item(), rel=1e-5)
+    mean = -method.log_prob(images, torch.Generator()).mean()
+    assert panel.array[3] == pytest.approx(mean.item(), rel=1e-5)
+    assert panel.labels == ("mask 1", "mask 2", "mask 3", "mean")
+
+
 def test_what_an_image_of_one_pixel_leaves() -> None:
     config = MADE.Config(widths=(3,), direct=True, order="raster", masks=1, binarization="threshold")
     method = MADE(config, Inputs(channels=1, height=1, width=1, train_images=1))

@@ -30,6 +30,7 @@ Shapes:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
@@ -40,9 +41,15 @@ from torch import Tensor, nn
 from sslterm.config.schema import Count
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
-from sslterm.methods.autoregressive.ordered_bits import Order, OrderedBits, draw_order, filters_panel
+from sslterm.methods.autoregressive.ordered_bits import (
+    Order,
+    OrderedBits,
+    bernoulli_log_prob,
+    draw_order,
+    filters_panel,
+)
 from sslterm.methods.base import Inputs, Stream, Update
-from sslterm.nn.bits import Binarization
+from sslterm.nn.bits import Binarization, binarize
 from sslterm.run.panels import Panel
 
 SHOWN = 64
@@ -153,6 +160,21 @@ class MADE(OrderedBits):
             filters[in_order].view(-1, height, width),
             f"weights of {len(in_order)} of {len(filters)} units of the first layer, the largest, by their degree",
         )
+
+        if self.components > 1:
+            x = binarize(batch.images, self.binarization).flatten(1)
+            each = torch.stack(
+                [bernoulli_log_prob(self.logits(x, m), x).sum(1) for m in range(self.components)]
+            )
+            ensemble = each.logsumexp(0) - math.log(self.components)
+            yield Panel(
+                name="masks",
+                kind="bars",
+                array=-torch.cat((each.mean(1), ensemble.mean()[None])).float().cpu().numpy(),
+                caption=f"nats of {len(x)} held-out images under every mask, and under the mean of their densities",
+                labels=(*(f"mask {number}" for number in range(1, self.components + 1)), "mean"),
+                y_label="nats",
+            )
 
     def order_words(self) -> str:
         if self.components == 1:
