@@ -41,13 +41,8 @@ from torch import Tensor, nn
 from sslterm.config.schema import Count
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
-from sslterm.methods.autoregressive.ordered_bits import (
-    Order,
-    OrderedBits,
-    bernoulli_log_prob,
-    draw_order,
-    filters_panel,
-)
+from sslterm.methods.autoregressive.density_panels import filters_panel
+from sslterm.methods.autoregressive.ordered_bits import Order, OrderedBits, bernoulli_log_prob, draw_order
 from sslterm.methods.base import Inputs, Stream, Update
 from sslterm.nn.bits import Binarization, binarize
 from sslterm.run.panels import Panel

@@ -36,7 +36,8 @@ from torch import Tensor, nn
 
 from sslterm.config.schema import Count
 from sslterm.data.batch import Batch
-from sslterm.methods.autoregressive.ordered_bits import Order, OrderedBits, draw_order, filters_panel
+from sslterm.methods.autoregressive.density_panels import filters_panel
+from sslterm.methods.autoregressive.ordered_bits import Order, OrderedBits, draw_order
 from sslterm.methods.base import Inputs, eager
 from sslterm.nn.bits import Binarization
 from sslterm.nn.precision import in_float32
