@@ -31,10 +31,10 @@ def test_masks_are_the_paper_s_and_their_product_joins_earlier_pixels_alone(dire
     for component in range(3):
         weights, output, straight = method.masked_weights(component)
         degrees = [part.tolist() for part in method.degrees(component)]
-        for below, above, weight in zip(degrees, degrees[1:], weights, strict=False):  # Eq. 12
+        for below, above, weight in zip(degrees, degrees[1:], weights, strict=False):  # §4.2
             for k, j in itertools.product(range(len(above)), range(len(below))):
                 assert (weight[k, j] != 0) == (above[k] >= below[j])
-        for d, k in itertools.product(range(8), range(10)):  # Eq. 13
+        for d, k in itertools.product(range(8), range(10)):
             assert (output[d, k] != 0) == (degrees[0][d] > degrees[-1][k])
         paths = (output != 0).float() @ (weights[1] != 0).float() @ (weights[0] != 0).float()
         place = method.degrees(component)[0]

@@ -9,7 +9,7 @@ Idea:
 
 Objective:
     -log p(x) = - sum_i log p(x_i | x_<i); of a colour pixel p(R | x_<i) p(G | R, x_<i) p(B | R, G, x_<i)  (Eq. 1-2)
-    x_i is a bit, one of 256 levels under a softmax (§3.4), or one of 256 under a mixture of logistics (PixelCNN++,
+    x_i is a bit, one of 256 levels under a softmax (§2.2), or one of 256 under a mixture of logistics (PixelCNN++,
     Salimans et al. 2017, arXiv:1701.05517).
     network = original: square windows, residual blocks; gated: two stacks without a blind spot, tanh-sigmoid gates
     conditional: V^T h of the class is added before every gate, h one-hot                      (1606.05328, Eq. 4)
