@@ -7,13 +7,17 @@ Shapes: B batch; x [B, C, H, W] in [0, 1], as `observe` gives it; output [B, num
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslterm.errors import UsageError
 from sslterm.nn.bits import PROTOCOLS, Binarization, binarize
 from sslterm.nn.precision import in_float32
 
+Output = Literal["binary", "categorical", "logistic-mixture"]
 LEVELS = 256
 
 
@@ -149,6 +153,20 @@ class LogisticMixture(PixelValues):
         for before in range(channel):
             mean = mean + lean[:, first + before] * x[:, before, None]
         return mean
+
+
+def values_of_pixels(
+    output: Output, channels: int, binarization: Literal["dynamic", "threshold", "none"], mixtures: int
+) -> PixelValues:
+    """The kind that a preset's `[method]` names, for images of `channels`."""
+    if output == "categorical" or binarization == "none":
+        return Levels(channels) if output == "categorical" else LogisticMixture(channels, mixtures)
+    if channels != 1:
+        raise UsageError(
+            f'method.output = "binary" models grey images, and these have {channels} channels',
+            'set method.output="categorical" and method.binarization="none"',
+        )
+    return Bits(binarization)
 
 
 @in_float32

@@ -31,10 +31,10 @@ def test_masks_are_the_paper_s_and_their_product_joins_earlier_pixels_alone(dire
     for component in range(3):
         weights, output, straight = method.masked_weights(component)
         degrees = [part.tolist() for part in method.degrees(component)]
-        for below, above, weight in zip(degrees, degrees[1:], weights, strict=False):  # Eq. 12
+        for below, above, weight in zip(degrees, degrees[1:], weights, strict=False):  # §4.2
             for k, j in itertools.product(range(len(above)), range(len(below))):
                 assert (weight[k, j] != 0) == (above[k] >= below[j])
-        for d, k in itertools.product(range(8), range(10)):  # Eq. 13
+        for d, k in itertools.product(range(8), range(10)):
             assert (output[d, k] != 0) == (degrees[0][d] > degrees[-1][k])
         paths = (output != 0).float() @ (weights[1] != 0).float() @ (weights[0] != 0).float()
         place = method.degrees(component)[0]
@@ -98,6 +98,20 @@ def test_the_ensemble_is_the_mean_of_the_densities_and_no_worse_than_their_mean_
     torch.testing.assert_close(whole.exp(), each.exp().mean(0))
     assert whole.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
     assert (whole >= each.mean(0) - 1e-6).all()  # Jensen
+
+
+@torch.no_grad()
+def test_the_panel_of_masks_shows_each_and_their_mean() -> None:
+    method, images = make(), (torch.rand(30, 1, 2, 4) > 0.5).float()
+    batch = Batch(images, torch.arange(30), torch.full((30,), -1))
+    (panel,) = (panel for panel in method.panels(batch) if panel.name == "masks")
+    x = images.flatten(1)
+    for m in range(3):
+        nats = -bernoulli_log_prob(method.logits(x, m), x).sum(1).mean()
+        assert panel.array[m] == pytest.approx(nats.item(), rel=1e-5)
+    mean = -method.log_prob(images, torch.Generator()).mean()
+    assert panel.array[3] == pytest.approx(mean.item(), rel=1e-5)
+    assert panel.labels == ("mask 1", "mask 2", "mask 3", "mean")
 
 
 def test_what_an_image_of_one_pixel_leaves() -> None:

@@ -224,6 +224,29 @@ def test_the_original_network_has_a_blind_spot_and_the_gated_one_has_none() -> N
     assert all(column - 2 > 5 - row for row, column in missing)
 
 
+@pytest.mark.parametrize(("output", "channels", "classes"), [("binary", 1, 0), ("categorical", 3, 2)])
+@torch.no_grad()
+def test_the_panel_of_the_receptive_field_shows_what_comes_before(
+    output: str, channels: int, classes: int
+) -> None:
+    method = make("gated", output, channels=channels, height=6, width=5, classes=classes)
+    batch = Batch(torch.rand(20, channels, 6, 5), torch.arange(20), torch.full((20,), -1))
+    (panel,) = (panel for panel in method.panels(batch) if panel.name == "receptive-field")
+    drawn = torch.from_numpy(panel.array) > -4
+    before = torch.zeros(6, 5, dtype=torch.bool)
+    before[:4] = True
+    before[4, :2] = True
+    before[4, 2] = channels > 1  # its own red and green
+    assert (drawn <= before).all()
+    assert drawn[3, 1:4].all()
+    assert panel.array.max() == 0
+    untrained = PixelCNN(
+        method.config, Inputs(channels=channels, height=6, width=5, train_images=1, classes=2)
+    )
+    (panel,) = (panel for panel in untrained.panels(batch) if panel.name == "receptive-field")
+    assert (panel.array == -4).all()
+
+
 def test_masks_of_groups() -> None:
     a, b = (group_mask(3, 6, kind, groups=3) for kind in ("A", "B"))  # type: ignore[arg-type]
     assert a.tolist() == [[0, 0, 0]] * 2 + [[1, 0, 0]] * 2 + [[1, 1, 0]] * 2

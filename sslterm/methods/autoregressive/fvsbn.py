@@ -33,7 +33,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslterm.data.batch import Batch
-from sslterm.methods.autoregressive.ordered_bits import Order, OrderedBits, draw_order, filters_panel
+from sslterm.methods.autoregressive.density_panels import filters_panel
+from sslterm.methods.autoregressive.ordered_bits import Order, OrderedBits, draw_order
 from sslterm.methods.base import Inputs
 from sslterm.nn.bits import Binarization
 from sslterm.run.panels import Panel

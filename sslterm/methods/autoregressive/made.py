@@ -6,18 +6,18 @@ Idea:
     the weights so that no path leads from a pixel to its own output or to an earlier one's. What comes out at each
     pixel is then the conditional given those before it, and one pass gives all of them. Other degrees and other
     orders are other masks on the same weights: trained in turn, they share statistical strength, and the mean of
-    their densities is better than any of them.
+    their densities is better than they are on average.
 
 Objective:
-    -log p(x) = sum_d -log p(x_d | x_<d)                                                    (Eq. 4)
-    W is masked by 1[m(k) >= m(k')], V and the direct connections by 1[m(d) > m(k)]         (Eq. 8-9, 12-13)
-    m(d) is a pixel's place in the order, m(k) of a hidden unit is drawn from {min m of the layer below, ..., D - 1}
-    At test: p(x) = 1/M sum_m p_m(x) over the M masks of training                           (§6.2)
+    -log p(x) = - sum_d log p(x_d | x_<d)                                                       (§3)
+    W is masked by 1[m(k) >= m(k')], V by 1[m(d) > m(k)], direct connections by 1[m(d) > m(d')] (§4.1-4.2)
+    m(d) is a pixel's place in the order, m(k) of a hidden unit a degree in {1, ..., D - 1}
+    At test: p(x) = 1/M sum_m p_m(x) over the M masks of training                               (§4.3)
 
 Departures:
     Adam in place of Adagrad or Adadelta. The masks are a fixed list, drawn with the weights (the paper's "number of
-    masks"); none is drawn anew in training. The degrees are not drawn one by one but spread evenly
-    over their range, in random order: as in the paper in expectation, and no pixel is left without units.
+    masks"); none is drawn anew in training. The degrees of every layer are spread evenly over 1 to D - 1, in random
+    order, where the paper draws each of them, from the smallest degree of the layer below on.
 
 Watch for:
     More masks need more units, and longer training, before their ensemble pays: one network is fitted to all of
@@ -30,6 +30,7 @@ Shapes:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
@@ -40,9 +41,10 @@ from torch import Tensor, nn
 from sslterm.config.schema import Count
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
-from sslterm.methods.autoregressive.ordered_bits import Order, OrderedBits, draw_order, filters_panel
+from sslterm.methods.autoregressive.density_panels import filters_panel
+from sslterm.methods.autoregressive.ordered_bits import Order, OrderedBits, bernoulli_log_prob, draw_order
 from sslterm.methods.base import Inputs, Stream, Update
-from sslterm.nn.bits import Binarization
+from sslterm.nn.bits import Binarization, binarize
 from sslterm.run.panels import Panel
 
 SHOWN = 64
@@ -55,7 +57,7 @@ class MADE(OrderedBits):
         widths: tuple[Count, ...]
         """Units of the hidden layers, from the input on."""
         direct: bool
-        """Connections from the pixels straight to the outputs (Eq. 12-13)."""
+        """Connections from the pixels straight to the outputs (§4.1)."""
         order: Order
         """raster: one order for all masks, whose degrees differ; random: every mask has an order of its own."""
         masks: Count
@@ -91,7 +93,7 @@ class MADE(OrderedBits):
         self.register_buffer("turn", torch.zeros((), dtype=torch.long))
 
     def step(self, data: Stream, update: Update) -> None:
-        self.turn.fill_(update.step % self.components)  # §4.2-4.3: the next mask for every batch
+        self.turn.fill_(update.step % self.components)  # §4.3-4.4: the next mask for every batch
         super().step(data, update)
 
     def linears(self) -> list[nn.Linear]:
@@ -108,10 +110,10 @@ class MADE(OrderedBits):
         """The weights of the hidden layers, of the output, and of the direct connections, under a mask."""
         pixels, *hidden = degrees = self.degrees(component)
         weights = [
-            layer.weight * compare(torch.ge, above, below)  # Eq. 8, 12
+            layer.weight * compare(torch.ge, above, below)  # §4.1-4.2
             for layer, above, below in zip(self.linears(), hidden, degrees, strict=False)
         ]
-        output = self.output.weight * compare(torch.gt, pixels, hidden[-1])  # Eq. 9, 13
+        output = self.output.weight * compare(torch.gt, pixels, hidden[-1])
         direct = None if self.direct is None else self.direct * compare(torch.gt, pixels, pixels)
         return weights, output, direct
 
@@ -153,6 +155,21 @@ class MADE(OrderedBits):
             filters[in_order].view(-1, height, width),
             f"weights of {len(in_order)} of {len(filters)} units of the first layer, the largest, by their degree",
         )
+
+        if self.components > 1:
+            x = binarize(batch.images, self.binarization).flatten(1)
+            each = torch.stack(
+                [bernoulli_log_prob(self.logits(x, m), x).sum(1) for m in range(self.components)]
+            )
+            ensemble = each.logsumexp(0) - math.log(self.components)
+            yield Panel(
+                name="masks",
+                kind="bars",
+                array=-torch.cat((each.mean(1), ensemble.mean()[None])).float().cpu().numpy(),
+                caption=f"nats of {len(x)} held-out images under every mask, and under the mean of their densities",
+                labels=(*(f"mask {number}" for number in range(1, self.components + 1)), "mean"),
+                y_label="nats",
+            )
 
     def order_words(self) -> str:
         if self.components == 1:

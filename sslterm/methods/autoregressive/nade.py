@@ -8,9 +8,9 @@ Idea:
     mean-field step in an RBM.
 
 Objective:
-    -log p(x) = - sum_d log p(x_d | x_<d)                                       (Alg. 1)
-    p(x_d = 1 | x_<d) = sigmoid(b_d + V_d h_d),  h_d = sigmoid(a_d)             (Eq. 9)
-    a_1 = c,  a_{d+1} = a_d + W_:,d x_d                                         (Eq. 10)
+    -log p(x) = - sum_d log p(x_d | x_<d)        (Alg. 1)
+    p(x_d = 1 | x_<d) = sigmoid(b_d + V_d h_d),  h_d = sigmoid(a_d)
+    a_1 = c,  a_{d+1} = a_d + W_d x_d
 
 Departures:
     Adam with a decaying rate in place of plain SGD with a decreasing one. The gradient is that of Alg. 1, written by
@@ -19,7 +19,7 @@ Departures:
 
 Watch for:
     filters: strokes and their parts; units that stay noise have not been found yet (NADE learns them slowly).
-    Nats fall for a long time: a tenth of the epochs brings all but the last ten nats.
+    Nats fall for a long time: a tenth of the epochs brings all but the last few.
 
 Shapes:
     B batch, D pixels, H hidden units; bits and logits [B, D]; W, V [D, H]; a, h [B, H].
@@ -36,7 +36,8 @@ from torch import Tensor, nn
 
 from sslterm.config.schema import Count
 from sslterm.data.batch import Batch
-from sslterm.methods.autoregressive.ordered_bits import Order, OrderedBits, draw_order, filters_panel
+from sslterm.methods.autoregressive.density_panels import filters_panel
+from sslterm.methods.autoregressive.ordered_bits import Order, OrderedBits, draw_order
 from sslterm.methods.base import Inputs, eager
 from sslterm.nn.bits import Binarization
 from sslterm.nn.precision import in_float32

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
+from sslterm.methods.autoregressive.density_panels import pixel_nats_panel
 from sslterm.methods.base import Inputs, Method
 from sslterm.nn.bits import PROTOCOLS, Binarization, binarize
 from sslterm.run.panels import Panel
@@ -148,32 +149,3 @@ class OrderedBits(Method):
     def order_words(self) -> str:
         """The order for a caption, with how many components there are."""
         raise NotImplementedError
-
-
-def pixel_nats_panel(nats: Tensor, n: int, order: str) -> Panel:
-    """Where in an image the nats are spent: [H, W] means over `n` held-out images."""
-    return Panel(
-        name="pixel-nats",
-        kind="matrix",
-        array=nats.float().cpu().numpy(),
-        caption=(
-            f"mean nats at each pixel given those before it, {n} held-out images; {order}; "
-            f"{float(nats.sum()):.1f} nats an image in all"
-        ),
-        low=0.0,
-        x_label="column",
-        y_label="row",
-    )
-
-
-def filters_panel(name: str, filters: Tensor, caption: str) -> Panel:
-    """Weights [N, H, W] as images, each on its own scale: grey is 0, white its largest magnitude, black minus it."""
-    scale = filters.abs().amax((1, 2), keepdim=True).clamp_min(1e-12)
-    return Panel(
-        name=name,
-        kind="images",
-        array=(0.5 + 0.5 * filters / scale).unsqueeze(1).float().cpu().numpy(),
-        caption=f"{caption}; grey is 0, each on its own scale",
-        low=0.0,
-        high=1.0,
-    )

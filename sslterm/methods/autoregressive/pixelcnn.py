@@ -9,7 +9,7 @@ Idea:
 
 Objective:
     -log p(x) = - sum_i log p(x_i | x_<i); of a colour pixel p(R | x_<i) p(G | R, x_<i) p(B | R, G, x_<i)  (Eq. 1-2)
-    x_i is a bit, one of 256 levels under a softmax (§3.4), or one of 256 under a mixture of logistics (PixelCNN++,
+    x_i is a bit, one of 256 levels under a softmax (§2.2), or one of 256 under a mixture of logistics (PixelCNN++,
     Salimans et al. 2017, arXiv:1701.05517).
     network = original: square windows, residual blocks; gated: two stacks without a blind spot, tanh-sigmoid gates
     conditional: V^T h of the class is added before every gate, h one-hot                      (1606.05328, Eq. 4)
@@ -24,7 +24,8 @@ Departures:
 
 Watch for:
     pixel-nats: what is known of a pixel from those before it; the first pixel of a stroke is dear, its inside
-    free. A first row, or strokes from the right, that never get cheaper: the original network's blind spot.
+    free. receptive-field: what a pixel listens to; it grows as the network learns, and the original network has a
+    blind spot above and to the right.
     Samples that wander off after the first rows: more blocks, larger windows, longer training.
 
 Shapes:
@@ -44,13 +45,15 @@ from torch import Tensor
 from sslterm.config.schema import Count, Natural
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
-from sslterm.methods.autoregressive.ordered_bits import filters_panel, pixel_nats_panel
+from sslterm.methods.autoregressive.density_panels import pixel_nats_panel, receptive_field_panel
 from sslterm.methods.base import Inputs, Method
-from sslterm.nn.bits import Binarization
 from sslterm.nn.causal_conv import Memory
 from sslterm.nn.pixel_networks import GatedPixelNetwork, OriginalPixelNetwork, PixelNetwork, Size
-from sslterm.nn.pixel_values import Bits, Levels, LogisticMixture, PixelValues
+from sslterm.nn.pixel_values import Output, values_of_pixels
 from sslterm.run.panels import Panel
+
+REACHING = 64
+"""Images that the receptive field is measured on."""
 
 
 class PixelCNN(Method):
@@ -67,7 +70,7 @@ class PixelCNN(Method):
         """Side of the windows in blocks; 3 in the first paper."""
         head: Count
         """Channels between the last block and the output."""
-        output: Literal["binary", "categorical", "logistic-mixture"]
+        output: Output
         mixtures: Natural
         """Logistics in a mixture; 0 for the other outputs."""
         binarization: Literal["dynamic", "threshold", "none"]
@@ -111,7 +114,7 @@ class PixelCNN(Method):
                 "method.conditional = true, and these images have no classes",
                 "take a labelled data set, or set method.conditional=false",
             )
-        self.values = _values(config, inputs.channels)
+        self.values = values_of_pixels(config.output, inputs.channels, config.binarization, config.mixtures)
         groups = self.values.groups
         for name, least in (("width", 2 * groups), ("head", groups)):
             if getattr(config, name) < least:
@@ -218,24 +221,14 @@ class PixelCNN(Method):
         nats = -self._every_class(x).mean(0).mean(0)
         order = "raster order" + (", given a class, mean over classes" if self.classes else "")
         yield pixel_nats_panel(nats, len(x), order)
-        first = self.network.entrances[0]
-        yield filters_panel(
-            "filters",
-            first.masked_weight().mean(1),
-            f"windows of the first layer over the rows {'above' if first.above else 'above and its own'}",
-        )
+        yield self.receptive_field(x[:REACHING])
 
-
-def _values(config: PixelCNN.Config, channels: int) -> PixelValues:
-    if config.output == "binary":
-        if channels != 1:
-            raise UsageError(
-                f'method.output = "binary" models grey images, and these have {channels} channels',
-                'set method.output="categorical" and method.binarization="none"',
-            )
-        assert config.binarization != "none"
-        binarization: Binarization = config.binarization
-        return Bits(binarization)
-    if config.output == "categorical":
-        return Levels(channels)
-    return LogisticMixture(channels, config.mixtures)
+    def receptive_field(self, x: Tensor) -> Panel:
+        """How much the conditional of one pixel changes with each pixel before it."""
+        row, column = 2 * self.shape[1] // 3, self.shape[2] // 2
+        with torch.enable_grad():
+            seen = self.values.to_network(x).clone().requires_grad_()
+            label = torch.zeros(len(x), dtype=torch.long, device=x.device) if self.classes else None
+            output = self.network(seen, self.network.context(seen, label), label)
+            (slope,) = torch.autograd.grad(self.values.log_prob(output, x)[:, row, column].sum(), seen)
+        return receptive_field_panel(slope.abs().sum(1).mean(0), row, column, len(x))
