@@ -69,14 +69,28 @@ def first_sentence(entry: Entry) -> str:
 
 
 def _settings(tree: ast.Module, class_name: str) -> tuple[Setting, ...]:
-    """The annotated fields of `class_name.Config`, each with the text under it."""
+    """The annotated fields of `class_name.Config`, inherited ones first, each with the text under it."""
     method = _class(tree.body, class_name)
     config = _class(method.body, "Config") if method else None
-    found = []
-    for field, below in zip(config.body, [*config.body[1:], None], strict=True) if config else ():
+    return tuple(_fields(tree, config)) if config else ()
+
+
+def _fields(tree: ast.Module, config: ast.ClassDef) -> Iterator[Setting]:
+    for base in config.bases:
+        yield from _inherited(tree, ast.unparse(base))
+    for field, below in zip(config.body, [*config.body[1:], None], strict=True):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            found.append(Setting(field.target.id, ast.unparse(field.annotation), _text(below)))
-    return tuple(found)
+            yield Setting(field.target.id, ast.unparse(field.annotation), _text(below))
+
+
+def _inherited(tree: ast.Module, name: str) -> Iterator[Setting]:
+    """The fields of a base that is defined in this module, or imported from another of the package."""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and any(alias.name == name for alias in node.names):
+            path = Path(sslterm.__file__).parent.joinpath(*(node.module or "").split(".")[1:])
+            tree = ast.parse(path.with_suffix(".py").read_text(encoding="utf-8"))
+    if config := _class(tree.body, name):
+        yield from _fields(tree, config)
 
 
 def _class(body: list[ast.stmt], name: str) -> ast.ClassDef | None:

@@ -31,7 +31,9 @@ class Flow(Method):
     """Subclasses define `push` and `pull`, and what stands before them."""
 
     likelihood_kind: ClassVar[Literal["exact"]] = "exact"
-    likelihood_protocol: ClassVar[str] = "8-bit pixels, uniform dequantization (of the discrete image a bound)"
+    likelihood_protocol: ClassVar[str] = (
+        "8-bit pixels, uniform dequantization (of the discrete image a bound)"
+    )
     latent_prior: ClassVar[Literal["normal"]] = "normal"
     invertible: ClassVar[bool] = True
     """`decode` undoes `encode`."""
