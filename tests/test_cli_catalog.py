@@ -40,8 +40,10 @@ def test_methods_are_a_tree(cli: Cli) -> None:
         assert str(entry.year) in line
         assert entry.title in line
     explicit = lines.index("├─ explicit")
-    assert lines[explicit + 1].startswith("│  └─ approximate")
-    assert lines[explicit + 2].startswith("│     └─ vae ")
+    approximate = lines.index("│  └─ approximate")
+    implicit = lines.index("└─ implicit")
+    (vae,) = [number for number, line in enumerate(lines) if line.startswith("│     ├─ vae ")]
+    assert explicit < lines.index("│  ├─ tractable") < approximate < vae < implicit
 
 
 def test_a_tree_of_many_branches() -> None:
@@ -109,6 +111,8 @@ def test_settings_are_those_of_the_preset(cli: Cli) -> None:
         "type": "NonNegative",
         "about": "Weight of the KL term; 1 is the bound.",
     } in settings
+    inherited = {setting["name"] for setting in cli("explain", "simclr", "--json").json["settings"]}
+    assert {"backbone", "temperature"} <= inherited
 
 
 def test_lines_fit_a_narrow_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

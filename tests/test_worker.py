@@ -226,6 +226,7 @@ def test_bad_arguments_are_refused_by_name_and_range(worker: Worker) -> None:
         ("sample", {"seed": -1}, "seed = -1 is out of range"),
         ("sample", {"label": "3"}, "vae is not class-conditional"),
         ("traverse", {"steps": 1}, "at least 2"),
+        ("evaluate", {"betas": 5}, "vae has no log Z"),
         ("probe", {"protocols": ["kn"]}, "there is no protocol 'kn'"),
         ("probe", {"protocols": "knn"}, "protocols must be a list"),
     ):

@@ -14,6 +14,7 @@ from sslterm.data.source import Split
 from sslterm.data.store import Store
 from sslterm.errors import UsageError
 from sslterm.evaluate.likelihood import likelihood, log_z_of
+from sslterm.evaluate.online import online_metrics
 from sslterm.methods.base import Inputs
 from sslterm.methods.energy.rbm import RBM, free_energy
 from sslterm.nn.ais import summarize
@@ -236,6 +237,19 @@ def test_what_is_reported_of_an_estimated_likelihood() -> None:
     assert (effective["name"], effective["unit"]) == ("ais_effective_chains", "chains")
     assert 1 <= effective["value"] <= 50
     assert nats["protocol"] == "binarized at 0.5; log Z by AIS, 200 betas, 50 chains"
+
+
+def test_while_it_trains_a_quick_estimate_says_how_much_it_can_be_trusted() -> None:
+    method = make(binarization="threshold")
+    images = torch.randint(256, (40, 1, 3, 3), dtype=torch.uint8)
+    store = Store(Split(images, torch.full((40,), -1)), torch.device("cpu"))
+    found = dict(online_metrics(method, store, store, seed=0))
+    quick = log_z_of(method, seed=0, betas=1000, chains=100)
+    exact = energies(method, (images > 127).float().flatten(1)).mean().item()
+    assert found["test/nll_estimate_nats"] == pytest.approx(exact + quick.value, abs=1e-4)
+    assert found["test/log_z_error_nats"] == quick.standard_error
+    assert found["test/ais_effective_chains"] == quick.effective_chains
+    assert "test/nll_estimate_bits_per_dim" not in found  # a unit for 8-bit pixels
 
 
 def test_binarization() -> None:

@@ -24,7 +24,6 @@ State = tuple[Tensor, ...]
 """The layers of chains, v first."""
 
 Binarization = Literal["dynamic", "threshold"]
-"""How greys become bits: drawn anew every time, or cut at 0.5."""
 
 MEAN_OF = 10_000
 """Images that the mean image is taken over."""

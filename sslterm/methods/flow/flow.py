@@ -18,7 +18,7 @@ from torch import Tensor
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method, Stream, Update
-from sslterm.nn.invertible import adopting
+from sslterm.nn.invertible import ActNorm, adopting
 from sslterm.nn.multiscale import MultiScale
 from sslterm.rows import rand, shard, world_size
 from sslterm.run.panels import Panel
@@ -31,7 +31,9 @@ class Flow(Method):
     """Subclasses define `push` and `pull`, and what stands before them."""
 
     likelihood_kind: ClassVar[Literal["exact"]] = "exact"
-    likelihood_protocol: ClassVar[str] = "8-bit pixels, uniform dequantization"
+    likelihood_protocol: ClassVar[str] = (
+        "8-bit pixels, uniform dequantization (of the discrete image a bound)"
+    )
     latent_prior: ClassVar[Literal["normal"]] = "normal"
     invertible: ClassVar[bool] = True
     """`decode` undoes `encode`."""
@@ -86,12 +88,12 @@ class Flow(Method):
 
     def step(self, data: Stream, update: Update) -> None:
         batch = next(data)
-        if update.step == 0:
+        if update.step == 0 and any(isinstance(part, ActNorm) for part in self.modules()):
             self.adopt(batch)
         update("main", self.loss, batch)
 
     def adopt(self, batch: Batch) -> None:
-        """Data-dependent initialization of whatever has one (Kingma & Dhariwal 2018, §3.1), equal on all ranks."""
+        """Data-dependent initialization of every actnorm (Kingma & Dhariwal 2018, §3.1), equal on all ranks."""
         noise = shard(torch.rand(world_size() * len(batch), *self.shape, device=batch.images.device))
         with adopting(self):
             self.log_density(dequantize(batch.images, noise))

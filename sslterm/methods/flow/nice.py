@@ -45,7 +45,7 @@ class NICE(Flow):
     @dataclass(frozen=True, kw_only=True)
     class Config:
         couplings: Count
-        """Layers; four let every component act on every other (§5.1)."""
+        """Layers; three let every component act on every other, the paper has four (§3.2, §5.1)."""
         widths: tuple[Count, ...]
         """Hidden units of each m."""
         prior: Literal["logistic", "normal"]

@@ -60,7 +60,7 @@ class RealNVP(MultiScaleFlow):
         norm: Literal["batch", "actnorm"]
         """What follows every coupling."""
         norm_momentum: Momentum
-        """rho: share of the past in the running averages of "batch" (App. E)."""
+        """rho: share of the past in the running averages of "batch" (App. E); 0 for "actnorm"."""
         logit_alpha: Positive
         scale_penalty: NonNegative
         """Of the gains of weight normalization; 5e-5 in §4.1."""
@@ -70,6 +70,11 @@ class RealNVP(MultiScaleFlow):
                 raise UsageError(
                     f"method.logit_alpha = {self.logit_alpha} leaves no room for pixels between alpha and 1 - alpha",
                     "set it below 0.5; the paper's is 0.05",
+                )
+            if self.norm == "actnorm" and self.norm_momentum:
+                raise UsageError(
+                    f"method.norm_momentum = {self.norm_momentum} does nothing: actnorm keeps no running averages",
+                    "set method.norm_momentum=0, or method.norm=batch",
                 )
 
     couples_batch: ClassVar[bool] = True  # through BatchNorm
