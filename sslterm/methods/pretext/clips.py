@@ -42,14 +42,17 @@ def over_frames(network: Callable[[Tensor], Mapping[str, Tensor]], clips: Tensor
     }
 
 
-def random_cuts(images: Tensor, height: int, width: int) -> Tensor:
-    """A part of each of [N, C, H, W] at a place of its own: [N, C, height, width]."""
-    rows = randint(images.shape[2] - height + 1, len(images), like=images)[:, None]
-    columns = randint(images.shape[3] - width + 1, len(images), like=images)[:, None]
-    rows = rows + torch.arange(height, device=images.device)  # [N, height]
-    columns = columns + torch.arange(width, device=images.device)
-    which = torch.arange(len(images), device=images.device)[:, None, None]
-    return images.movedim(1, 3)[which, rows[:, :, None], columns[:, None]].movedim(3, 1)
+def random_cuts(frames: Tensor, height: int, width: int) -> Tensor:
+    """A part of each of [B, n, C, H, W] at a place of its own: [B, n, C, height, width]."""
+    count = frames.shape[:2]
+    rows = randint(frames.shape[3] - height + 1, *count, like=frames).flatten()[:, None]
+    columns = randint(frames.shape[4] - width + 1, *count, like=frames).flatten()[:, None]
+    rows = rows + torch.arange(height, device=frames.device)  # [B * n, height]
+    columns = columns + torch.arange(width, device=frames.device)
+    which = torch.arange(len(rows), device=frames.device)[:, None, None]
+    cuts = frames.flatten(0, 1).movedim(1, 3)[which, rows[:, :, None], columns[:, None]].movedim(3, 1)
+    parts: Tensor = cuts.unflatten(0, count)
+    return parts
 
 
 def grid_panel(name: str, rows: Sequence[Tensor], caption: str, *, labels: Sequence[str] = ()) -> Panel:

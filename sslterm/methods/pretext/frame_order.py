@@ -208,7 +208,7 @@ class FrameOrder(Method):
         """Without what gives the order away besides motion: [B, n, C, H, W] -> [B, n, C, h, w]."""
         if self.config.jitter:
             height, width = (side - self.config.jitter for side in frames.shape[3:])
-            frames = random_cuts(frames.flatten(0, 1), height, width).unflatten(0, frames.shape[:2])
+            frames = random_cuts(frames, height, width)
         if self.config.channel_splitting:
             channel = randint(frames.shape[2], len(frames), like=frames)
             rows = torch.arange(len(frames), device=frames.device)

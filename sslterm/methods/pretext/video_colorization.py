@@ -186,7 +186,8 @@ class VideoColorization(Method):
         if not self.training:
             top, left = (height - side) // 2, (width - side) // 2
             return clips[..., top : top + side, left : left + side]
-        cuts: Tensor = random_cuts(clips.flatten(1, 2), side, side).unflatten(1, clips.shape[1:3])
+        together = clips.flatten(1, 2).unsqueeze(1)  # [B, 1, T * 3, H, W]
+        cuts: Tensor = random_cuts(together, side, side).squeeze(1).unflatten(1, clips.shape[1:3])
         return cuts
 
     def colour(self, clips: Tensor) -> tuple[Tensor, Tensor]:
