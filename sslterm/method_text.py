@@ -52,7 +52,7 @@ class MethodText:
 def read_method_text(entry: Entry) -> MethodText:
     """Read the file that the catalog names."""
     module, _, class_name = entry.target.partition(":")
-    path = Path(sslterm.__file__).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
+    path = _path_of(module)
     tree = ast.parse(path.read_text(encoding="utf-8"))
     citation, *parts = _HEADING.split(ast.get_docstring(tree) or "")
     sections = {title: inspect.cleandoc(body) for title, body in zip(parts[::2], parts[1::2], strict=True)}
@@ -69,14 +69,34 @@ def first_sentence(entry: Entry) -> str:
 
 
 def _settings(tree: ast.Module, class_name: str) -> tuple[Setting, ...]:
-    """The annotated fields of `class_name.Config`, each with the text under it."""
+    """The annotated fields of `class_name.Config`, each with the text under it; those that it inherits first."""
     method = _class(tree.body, class_name)
     config = _class(method.body, "Config") if method else None
-    found = []
-    for field, below in zip(config.body, [*config.body[1:], None], strict=True) if config else ():
+    return tuple(_fields(tree, config)) if config else ()
+
+
+def _fields(tree: ast.Module, config: ast.ClassDef) -> Iterator[Setting]:
+    for base in config.bases:
+        if isinstance(base, ast.Name):
+            yield from _inherited(tree, base.id)
+    for field, below in zip(config.body, [*config.body[1:], None], strict=True):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            found.append(Setting(field.target.id, ast.unparse(field.annotation), _text(below)))
-    return tuple(found)
+            yield Setting(field.target.id, ast.unparse(field.annotation), _text(below))
+
+
+def _inherited(tree: ast.Module, name: str) -> Iterator[Setting]:
+    """The fields of a class that the module defines, or imports from another of ours."""
+    if (here := _class(tree.body, name)) is not None:
+        yield from _fields(tree, here)
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
+            there = ast.parse(_path_of(node.module or "").read_text(encoding="utf-8"))
+            yield from _inherited(there, name)
+
+
+def _path_of(module: str) -> Path:
+    """The file of one of our modules."""
+    return Path(sslterm.__file__).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
 
 
 def _class(body: list[ast.stmt], name: str) -> ast.ClassDef | None:

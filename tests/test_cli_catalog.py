@@ -9,7 +9,7 @@ import pytest
 
 from sslterm.catalog import CATALOG, Entry
 from sslterm.config import presets
-from sslterm.config.presets import presets_root
+from sslterm.config.presets import default_preset, presets_root, read_preset
 from sslterm.data.catalog import SOURCES
 from sslterm.method_text import draw_tree, family_tree, read_method_text
 from tests.cli_program import Cli, cli
@@ -40,8 +40,10 @@ def test_methods_are_a_tree(cli: Cli) -> None:
         assert str(entry.year) in line
         assert entry.title in line
     explicit = lines.index("├─ explicit")
-    assert lines[explicit + 1].startswith("│  └─ approximate")
-    assert lines[explicit + 2].startswith("│     └─ vae ")
+    approximate = lines.index("│  └─ approximate")
+    implicit = lines.index("└─ implicit")
+    (vae,) = [number for number, line in enumerate(lines) if line.startswith("│     ├─ vae ")]
+    assert explicit < lines.index("│  ├─ tractable") < approximate < vae < implicit
 
 
 def test_a_tree_of_many_branches() -> None:
@@ -95,7 +97,9 @@ def test_every_method_is_explained(cli: Cli, name: str) -> None:
     assert found["headline"] == entry.headline
     assert found["panels"] == list(entry.opens_on)
     assert all(len(body) > 40 for heading, body in found["sections"].items() if heading != "Shapes")
-    assert found["settings"]
+    settings = [setting["name"] for setting in found["settings"]]
+    preset, _ = read_preset(name, default_preset(name))
+    assert sorted(settings) == sorted(preset["method"])  # those that it shares with others too
 
 
 def test_settings_are_those_of_the_preset(cli: Cli) -> None:
@@ -107,6 +111,8 @@ def test_settings_are_those_of_the_preset(cli: Cli) -> None:
         "type": "NonNegative",
         "about": "Weight of the KL term; 1 is the bound.",
     } in settings
+    inherited = {setting["name"] for setting in cli("explain", "simclr", "--json").json["settings"]}
+    assert {"backbone", "temperature"} <= inherited
 
 
 def test_lines_fit_a_narrow_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

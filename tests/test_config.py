@@ -161,11 +161,19 @@ def test_augment_may_be_absent(table: dict[str, Any]) -> None:
 
 
 def test_data_with_frames_is_a_clip(table: dict[str, Any]) -> None:
-    clip = with_value(with_value(table, "data.frames", 4), "data.stride", 2)
+    clip = with_value(with_value(with_value(table, "data.frames", 4), "data.stride", 2), "data.motion", 1.0)
     assert parse_experiment(clip, "f").data == ClipConfig(
-        name="digits", path="", size=0, train_images=0, test_images=300, seed=0, frames=4, stride=2
+        name="digits",
+        path="",
+        size=0,
+        train_images=0,
+        test_images=300,
+        seed=0,
+        frames=4,
+        stride=2,
+        motion=1.0,
     )
-    with pytest.raises(UsageError, match=r"f \[data\]: missing stride"):
+    with pytest.raises(UsageError, match=r"f \[data\]: missing stride, motion"):
         parse_experiment(with_value(table, "data.frames", 4), "f")
 
 
@@ -476,7 +484,7 @@ def test_data_is_a_source_or_a_folder(
     data = resolve("vae", "tiny", data=str(photos)).data
     assert (data.name, data.path) == ("folder", str(photos))
     assert resolve("vae", "tiny", data="mnist").data.name == "mnist"
-    clips = PRESET.replace("[train]", "frames = 4\nstride = 1\n[train]")
+    clips = PRESET.replace("[train]", "frames = 4\nstride = 1\nmotion = 1.0\n[train]")
     (preset_folder / "vae" / "clips.toml").write_text(clips)
     assert resolve("vae", "clips", data=str(photos)).data.name == "frames"
     with pytest.raises(DataError, match="no such folder"):

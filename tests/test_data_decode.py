@@ -280,6 +280,9 @@ def test_a_clip_is_a_folder_or_an_animation(tmp_path: Path) -> None:
         assert clip.shape == (3, 3, 4, 4)
         assert clip[:, 0, 0, 0].tolist() == [10, 120, 250], "frames in natural order"
     frames[0].save(tmp_path / "one.gif")
-    for path, message in ((tmp_path / "one.gif", "has one frame"), (tmp_path / "none.gif", "No such file")):
+    for path, message in (
+        (tmp_path / "one.gif", "has one frame"),
+        (tmp_path / "none.gif", "there is no such folder or file"),
+    ):
         with pytest.raises(DataError, match=message):
             load_clip(path, channels=3, height=4, width=4)

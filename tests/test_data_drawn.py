@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sslterm.config.schema import ClipConfig, DataConfig
-from sslterm.data import patterns, shapes, sprites
+from sslterm.data import painted, patterns, shapes, sprites
 from sslterm.data.catalog import SHAPES
 from sslterm.data.distance import AREAS, DISTANCES, distance
 from sslterm.data.procedural import Block, coverage, hsv_to_rgb, pixel_centres, turn
@@ -185,6 +185,39 @@ def test_angles_turn_the_shape() -> None:
     )
 
 
+# -- painted
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_painted_images_have_the_colours_of_their_kind(size: int) -> None:
+    source = load("painted", size=size, train=400)
+    factors, labels = source.train.factors, source.train.labels
+    assert factors is not None
+    assert source.factor_names == painted.FACTORS
+    assert torch.equal(painted.render(factors, size), source.train.images)
+    assert torch.equal(factors[:, 0].long(), labels)
+    ground = source.train.images[:, :, 0, 0].double() / 255
+    far = (foreground(source).flatten(1) - 1).abs().argmin(1)
+    figure = source.train.images.flatten(2)[torch.arange(400), :, far].double() / 255
+    for colour, opposite, column in ((figure, 0.0, 5), (ground, 0.5, 6)):
+        luma = colour @ torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)
+        assert (luma - factors[:, column]).abs().max() < 0.004
+        for row in range(400):
+            hue, saturation, _ = colorsys.rgb_to_hsv(*colour[row].tolist())
+            away = (hue - labels[row].item() / 10 - opposite + 0.5) % 1 - 0.5
+            assert abs(away) < 0.02
+            assert abs(saturation - painted.SATURATION) < 0.03
+
+
+def test_lightness_tells_nothing_of_the_kind_of_painted_images() -> None:
+    source = load("painted", train=4000)
+    factors, labels = source.train.factors, source.train.labels
+    assert factors is not None
+    for column in (5, 6):
+        means = torch.stack([factors[labels == shape, column].mean() for shape in range(10)])
+        assert means.max() - means.min() < 0.015
+
+
 # -- patterns
 
 
@@ -252,6 +285,7 @@ def clips(*, size: int = 32, frames: int = 6, stride: int = 2, train: int = 40) 
         seed=0,
         frames=frames,
         stride=stride,
+        motion=1.0,
     )
     return load_source(config, silent)
 

@@ -60,10 +60,11 @@ def load_clips(
     train: int = 0,
     test: int = 0,
     seed: int = 0,
+    motion: float = 1.0,
 ) -> Source:
     config = ClipConfig(
         name="frames", path=str(path), size=size, train_images=train, test_images=test, seed=seed,
-        frames=frames, stride=stride,
+        frames=frames, stride=stride, motion=motion,
     )  # fmt: skip
     return load_source(config, silent)
 
@@ -543,7 +544,7 @@ def test_real_photographs_in_class_folders() -> None:
 def test_real_video_with_masks() -> None:
     config = ClipConfig(
         name="frames", path=str(Path(SSLTERM_DATA or "") / "davis"), size=32, train_images=0, test_images=0,
-        seed=0, frames=4, stride=2,
+        seed=0, frames=4, stride=2, motion=1.0,
     )  # fmt: skip
     source = load_source(config, silent)
     assert source.train.images.shape == (8 * 34, 4, 3, 32, 32)

@@ -15,7 +15,7 @@ from sslterm.data.progress import silent
 from sslterm.data.source import Source, Split, balanced_order, choose, load_source, seeded
 from sslterm.errors import UsageError
 
-DRAWN = ("shapes", "patterns", "sprites")
+DRAWN = ("shapes", "painted", "patterns", "scenes", "sprites")
 
 
 def load(
@@ -26,7 +26,7 @@ def load(
         "name": name, "path": "", "size": size, "train_images": train, "test_images": test, "seed": seed
     }  # fmt: skip
     if SOURCES[name].kind == "clips":
-        return load_source(ClipConfig(**section, frames=frames, stride=2), silent)
+        return load_source(ClipConfig(**section, frames=frames, stride=2, motion=1.0), silent)
     return load_source(DataConfig(**section), silent)
 
 
@@ -146,7 +146,7 @@ def test_choose_refuses_more_than_there_are() -> None:
     ("config", "message", "hint"),
     [
         ({"name": "mnits"}, "data.name = 'mnits': no such data", "did you mean 'mnist'?"),
-        ({"name": "shapes", "size": 48}, "data.size = 48: shapes is made at 32 or 64 pixels", ""),
+        ({"name": "shapes", "size": 48}, "data.size = 48: shapes is made at 32 or 64 or 128 pixels", ""),
         (
             {"name": "digits", "path": "/tmp"},
             "data.path = '/tmp': digits takes no path",
@@ -166,7 +166,7 @@ def test_what_cannot_be_is_refused_in_one_line(config: dict[str, object], messag
 
 def test_clips_of_still_images_are_refused() -> None:
     config = ClipConfig(
-        name="digits", path="", size=0, train_images=0, test_images=0, seed=0, frames=4, stride=1
+        name="digits", path="", size=0, train_images=0, test_images=0, seed=0, frames=4, stride=1, motion=1.0
     )
     with pytest.raises(UsageError, match="digits' has still images"):
         load_source(config, silent)

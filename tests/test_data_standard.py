@@ -212,7 +212,7 @@ def test_without_a_network_it_says_what_to_do(name: str, root: Path, monkeypatch
     assert str(root) in hint, "where to put it"
     assert any(file in hint for file in ("train-images-idx3-ubyte.gz", ".tar.gz", "train_32x32.mat")), "what"
     assert "SSLTERM_DATA" in hint
-    assert "digits, shapes, patterns, sprites need no download" in hint
+    assert "digits, shapes, painted, patterns, scenes, sprites need no download" in hint
     assert caught.value.exit_code == 3
 
 

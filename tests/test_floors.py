@@ -58,10 +58,16 @@ BASES_OF_METHODS = {
     "sslterm.methods.base",
     "sslterm.methods.autoregressive.density_panels",
     "sslterm.methods.autoregressive.ordered_bits",
+    "sslterm.methods.energy.boltzmann",
+    "sslterm.methods.flow.flow",
     "sslterm.methods.joint_embedding.embedder",
     "sslterm.methods.joint_embedding.multi_crop",
     "sslterm.methods.joint_embedding.pseudo_labels",
+    "sslterm.methods.latent.latent_model",
+    "sslterm.methods.pretext.clips",
+    "sslterm.methods.pretext.coder",
     "sslterm.methods.pretext.confusion",
+    "sslterm.methods.pretext.puzzle",
 }
 """All of `methods` that anything names: the catalog finds the rest."""
 

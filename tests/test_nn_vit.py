@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from sslterm.nn import vit
 from sslterm.nn.backbone import Backbone
-from sslterm.nn.vit import Block, ViT, positions
+from sslterm.nn.vit import Block, Size, ViT, positions
 
 
 def torchs_attention(block: Block, width: int) -> nn.MultiheadAttention:
@@ -68,13 +69,21 @@ def small(patch: int = 4) -> ViT:
     return ViT("vit-tiny", channels=3, patch=patch).eval()
 
 
-def test_sizes_are_those_of_deit() -> None:
-    """5.7 and 22 million parameters, here without a classifier and without learned positions."""
-    for size, width, heads in (("vit-tiny", 192, 3), ("vit-small", 384, 6)):
+def test_sizes_are_those_of_deit_and_one_for_a_cpu() -> None:
+    """5.7, 22 and 86 million parameters, here without a classifier and without learned positions."""
+    sizes = {
+        "vit-micro": (96, 4, 3),
+        "vit-tiny": (192, 12, 3),
+        "vit-small": (384, 12, 6),
+        "vit-base": (768, 12, 12),
+    }
+    assert sizes.keys() == set(get_args(Size))
+    for size in get_args(Size):
+        width, depth, heads = sizes[size]
         net = ViT(size, channels=3, patch=16)
-        assert (net.features, len(net.blocks), net.blocks[0].heads) == (width, 12, heads)
+        assert (net.features, len(net.blocks), net.blocks[0].heads) == (width, depth, heads)
         block = 12 * width**2 + 13 * width
-        expected = 12 * block + (3 * 16 * 16 + 1) * width + width + 2 * width
+        expected = depth * block + (3 * 16 * 16 + 1) * width + width + 2 * width
         assert sum(parameter.numel() for parameter in net.parameters()) == expected
 
 
@@ -83,9 +92,27 @@ def test_tokens_are_patches_through_a_linear_layer_and_their_place() -> None:
     images = torch.rand(2, 3, 8, 12)
     patches = images.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
     expected = F.linear(patches, net.embed.weight.flatten(1), net.embed.bias) + positions(2, 3, 192)
-    tokens = net._tokens(images)
+    tokens = net.tokens(images)
     torch.testing.assert_close(tokens[:, 1:], expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(tokens[:, 0], net.token[:, 0].expand(2, -1))
+
+
+def test_patches_can_be_left_out_in_any_order_and_keep_their_places() -> None:
+    net, images = small(), torch.rand(2, 3, 8, 12)
+    kept = torch.tensor([[5, 0], [2, 3]])
+    every, some = net.tokens(images), net.tokens(images, kept)
+    assert some.shape == (2, 3, 192)
+    assert torch.equal(some[:, 0], every[:, 0])
+    for row in range(2):
+        assert torch.equal(some[row, 1:], every[row, 1 + kept[row]])
+    seen: list[int] = []
+    for block in net.blocks:
+        block.register_forward_hook(lambda block, given, made: seen.append(given[0].shape[1]))
+    encoded = net.encode_tokens(some)
+    assert seen == [3] * 12
+    whole = net.encode_tokens(net.tokens(images, torch.arange(6).expand(2, -1)))
+    torch.testing.assert_close(whole[:, 0], net(images))
+    assert not torch.allclose(encoded[:, 0], whole[:, 0], atol=1e-3)
 
 
 def test_one_network_takes_crops_of_every_size() -> None:
@@ -117,7 +144,7 @@ def test_attention_is_that_of_the_last_block_from_the_class_token() -> None:
     net, images = small(), torch.rand(2, 3, 16, 8)
     looks = net.attention(images)
     assert looks.shape == (2, 3, 4, 2)
-    x = net._tokens(images)
+    x = net.tokens(images)
     for block in net.blocks[:-1]:
         x = block(x)
     weights = net.blocks[-1].attention(x)[:, :, 0]  # [B, heads, T]

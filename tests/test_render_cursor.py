@@ -172,6 +172,20 @@ def test_bars_and_curves_read_names_and_values() -> None:
     assert reading.text == "epoch 1: train 2, test 5 nats"
 
 
+def test_a_curve_with_a_range_is_drawn_and_read_where_its_points_stand() -> None:
+    values = [[1, 2, 4, 8, 16]]
+    logits = panel("curve", values, x_label="logit", x_range=(-10.0, 10.0))
+    for column, x in enumerate((-10, -5, 0, 5, 10)):
+        reading = read_spot(logits, 60, 12, Spot(0, column))
+        assert reading is not None
+        assert reading.text == f"logit {x}: {values[0][column]}"
+        here = read_panel(logits, 60, 12, 2, reading.mark.left)
+        assert here is not None
+        assert here.spot == Spot(0, column)
+    ticks = draw_panel(logits, 60, 12, color=False).plain().splitlines()[-1]
+    assert ticks.split() == ["└-10", "0", "logit"]
+
+
 def grid(name: str, count: int, columns: int, **fields: object) -> Panel:
     images = np.linspace(0, 1, count, dtype=np.float32)[:, None, None, None] * np.ones(
         (1, 1, 8, 8), np.float32

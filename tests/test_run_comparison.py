@@ -58,23 +58,35 @@ DIRECTIONS = {
     "main/recognised": "", "main/keys": "", "main/z": "", "main/neighbour_cosine": "", "main/f": "",
     "main/discrimination": "", "main/proximal": "", "main/transformed": "", "main/untransformed": "",
     "main/accuracy": "higher", "main/code_entropy": "", "main/projections": "", "main/outputs": "",
-    "main/teacher_entropy": "", "main/kl": "",
+    "main/teacher_entropy": "", "main/kl": "", "main/patch_error": "", "main/statistics_error": "",
+    "main/lp": "", "main/gdl": "",
     # opponents: what one gains the other loses
     "discriminator/loss": "", "generator/loss": "", "critic/loss": "", "discriminator/real": "",
     "discriminator/fake": "",
     # how it trains
     "main/lr": "", "main/grad_norm": "", "speed/images_per_second": "higher",
+    "main/reconstruction": "", "main/adversarial": "",
     # what is measured on held-out images while it trains
+    "test/mse_masked": "lower", "test/mse_masked_border": "", "test/accuracy": "higher", "test/accuracy_grey": "",
     "test/knn": "higher", "test/knn_pixels": "", "test/rankme": "higher", "test/relative_std": "",
     "test/used_clusters": "", "test/alignment": "", "test/uniformity": "", "test/embedding_std": "",
     "test/embedding_scale": "", "test/embedding_rank_share": "", "probe/knn[cifar10]": "higher",
-    "test/mse": "lower", "test/nll_nats": "lower", "test/neg_elbo_nats": "lower",
+    "test/mse_restored": "lower", "test/mse_distorted": "", "test/tiles_in_place": "higher",
+    "test/mse_visible_mean": "", "test/mse": "lower", "test/nll_nats": "lower", "test/neg_elbo_nats": "lower",
     "test/nll_estimate_nats": "lower",
+    "test/colour": "higher", "test/colour_same_place": "", "test/mse_copy_last": "",
+    "test/nll_bits_per_dim": "lower", "main/nll_nats": "lower",
+    "main/nll_bits_per_dim": "lower", "test/iw_nll_nats": "lower", "main/effective_draws": "",
+    "main/free_energy_data": "", "main/free_energy_chains": "", "main/energy_data": "", "main/energy_chains": "",
+    "test/log_z_error_nats": "",
+    "test/ais_effective_chains": "higher",
     # what `evaluate` and `probe` measure
     "neg_elbo_bits_per_dim": "lower", "nll_bits_per_dim": "lower", "iw_nll_nats@5000": "lower",
     "FD[resnet18-cifar10]@10000": "lower", "precision[resnet18]@1000": "higher",
     "coverage[digits]@1000": "higher", "smallest_class[digits]@1000": "higher",
-    "class_kl[digits]@1000": "lower", "linear": "higher", "lowshot": "higher", "accuracy": "higher",
+    "class_kl[digits]@1000": "lower", "linear": "higher", "lowshot": "higher", "finetune": "higher",
+    "probe/finetune@1%[cifar10; conv1=frozen]": "higher", "accuracy": "higher",
+    "J": "higher", "F": "higher", "J&F": "higher", "J_identity": "", "F_pixels": "",
     # names that are not known
     "test/unheard_of": "", "": "",
 }  # fmt: skip

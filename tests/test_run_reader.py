@@ -290,6 +290,7 @@ def test_a_panel_comes_back_as_it_was(data: st.DataObject, kind: Kind) -> None:
         name="p", kind=kind, array=array, caption=data.draw(st.text()), columns=data.draw(st.integers(0, 9)),
         low=data.draw(numbers), high=data.draw(numbers), center=data.draw(numbers),
         labels=tuple(data.draw(st.lists(st.text(), max_size=3))), x_label="x", y_label="y (nats)",
+        x_range=data.draw(st.none() | st.tuples(st.floats(-1e9, 0), st.floats(1, 1e9))),
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         save_panel(before, Path(folder) / "p" / "1.npz")

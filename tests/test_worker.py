@@ -33,6 +33,8 @@ from sslterm.run.panels import Panel, load_panel
 from sslterm.run.worker_client import Worker, to_error
 from sslterm.worker.protocol import serve
 
+pytestmark = pytest.mark.xdist_group(__name__)  # its runs and workers are started once
+
 
 def make_run(root: Path, method: str, preset: str, *overrides: str) -> RunDirectory:
     """A run with an untrained checkpoint after 256 images."""
@@ -224,6 +226,7 @@ def test_bad_arguments_are_refused_by_name_and_range(worker: Worker) -> None:
         ("sample", {"seed": -1}, "seed = -1 is out of range"),
         ("sample", {"label": "3"}, "vae is not class-conditional"),
         ("traverse", {"steps": 1}, "at least 2"),
+        ("evaluate", {"betas": 5}, "vae has no log Z"),
         ("probe", {"protocols": ["kn"]}, "there is no protocol 'kn'"),
         ("probe", {"protocols": "knn"}, "protocols must be a list"),
     ):

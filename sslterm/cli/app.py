@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "continue": Command("sslterm.cli.control:continue_", "Go on after a pause."),
         "stop": Command("sslterm.cli.control:stop", "Save a training run and end it."),
         "checkpoint": Command("sslterm.cli.control:checkpoint", "Save a training run now."),
+        "reproduce": Command("sslterm.cli.reproduce:reproduce", "Train a run again; does the same come out?"),
     },
     "Watch": {
         "monitor": Command("sslterm.cli.monitor:monitor", "Watch runs live; control them."),
@@ -59,8 +60,14 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "sample": Command("sslterm.cli.use:sample", "Draw samples."),
         "traverse": Command("sslterm.cli.traverse:traverse", "Walk through the latent space."),
         "reconstruct": Command("sslterm.cli.use:reconstruct", "Images beside their reconstructions."),
-        "probe": Command("sslterm.cli.use:probe", "Measure what the features are good for."),
+        "complete": Command("sslterm.cli.restore:complete", "Fill holes in pictures."),
+        "colorize": Command("sslterm.cli.restore:colorize", "Give pictures new colours."),
+        "track": Command("sslterm.cli.video:track", "Follow objects through a clip."),
+        "predict": Command("sslterm.cli.video:predict", "What comes next in a clip."),
+        "probe": Command("sslterm.cli.probe:probe", "Measure what the features are good for."),
         "evaluate": Command("sslterm.cli.use:evaluate", "Measure likelihood, fidelity, reconstruction."),
+        "embed": Command("sslterm.cli.features:embed", "Write the features of all images to a file."),
+        "neighbors": Command("sslterm.cli.features:neighbors", "Find the images most like a picture."),
     },
     "Know": {
         "methods": Command("sslterm.cli.methods:methods", "All methods, as the tree of their kinds."),

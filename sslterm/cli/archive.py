@@ -1,4 +1,4 @@
-"""A run as one file, to be carried to another machine and unpacked there."""
+"""`sslterm runs export` and `runs import`: a run as one file, to be carried to another machine."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ import os
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from sslterm.cli.options import Root, RunName
+from sslterm.cli.output import note, print_json
 from sslterm.cli.run_facts import checkpoints
 from sslterm.errors import DataError, SsltermError, UsageError
-from sslterm.run.layout import RunDirectory
+from sslterm.render.quantity import memory
+from sslterm.run.layout import RunDirectory, find_run, runs_root
+from sslterm.run.unpack import unpack
 
 
 def pack(run: RunDirectory, path: Path, *, replace: bool = False) -> list[str]:
-    """Write a .tar.gz of a run: configuration, metrics, events, panels and the newest checkpoint.
+    """Write a .tar.gz of a run: configuration, metrics, events, what probes found, panels and the newest
+    checkpoint.
 
     It unpacks to a folder of the run's name, which every command takes as a run. The file appears whole or
     not at all.
@@ -30,7 +38,7 @@ def pack(run: RunDirectory, path: Path, *, replace: bool = False) -> list[str]:
         raise UsageError(f"{path} exists already", "name another with --out, or add --force")
     if not run.config.exists():
         raise DataError(f"{run.path} has no config.toml: there is no run to pack")
-    known = (run.config, run.meta, run.status, run.metrics, run.events, run.panels)
+    known = (run.config, run.meta, run.status, run.metrics, run.events, run.results, run.panels)
     parts = [part for part in known if part.exists()]
     parts += [run.checkpoint(images) for images in checkpoints(run)[-1:]]
     try:
@@ -58,3 +66,63 @@ def _without_drafts(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     return entry
+
+
+def export(
+    run: RunName,
+    runs: Root = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file; otherwise RUN.tar.gz here.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="{run, path, bytes, contents: [name]}")] = False,
+) -> None:
+    """Pack a run into one .tar.gz: configuration, metrics, events, panels and the newest checkpoint.
+
+    \b
+    Examples:
+      sslterm runs export last
+      sslterm runs export vae-digits-1 --out /tmp/vae.tar.gz
+    """
+    found = find_run(run, runs_root(runs))
+    path = out if out is not None else Path(f"{found.name}.tar.gz")
+    if path.is_dir():
+        path /= f"{found.name}.tar.gz"
+    contents = pack(found, path, replace=force)
+    size = path.stat().st_size
+    if as_json:
+        print_json({"run": found.name, "path": str(path), "bytes": size, "contents": contents})
+        return
+    typer.echo(str(path))
+    note(f"{memory(size)}; take it in elsewhere: sslterm runs import {path.name}")
+
+
+def import_(
+    archive: Annotated[Path, typer.Argument(metavar="FILE", help="What `runs export` wrote.")],
+    name: Annotated[str | None, typer.Option(help="Name of the run; otherwise its own.")] = None,
+    runs: Root = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="{run, path, files, bytes, left_out: [name]}")
+    ] = False,
+) -> None:
+    """Take in a run that was packed elsewhere. Nothing in an archive can run code or leave the run's folder.
+
+    \b
+    Examples:
+      sslterm runs import vae-digits-1.tar.gz
+      sslterm runs import vae-digits-1.tar.gz --name theirs
+    """
+    taken = unpack(archive.expanduser(), runs_root(runs), name=name)
+    if as_json:
+        print_json(
+            {
+                "run": taken.run.name, "path": str(taken.run.path), "files": taken.files, "bytes": taken.bytes,
+                "left_out": list(taken.left_out),
+            }
+        )  # fmt: skip
+        return
+    typer.echo(taken.run.name)
+    note(f"{taken.files:,} files, {memory(taken.bytes)}; look at it: sslterm runs show {taken.run.name}")
+    if taken.left_out:
+        more = f" and {len(taken.left_out) - 3} more" if len(taken.left_out) > 3 else ""
+        note(f"left out, as no part of a run: {', '.join(taken.left_out[:3])}{more}")

@@ -53,3 +53,8 @@ def show(answer: dict[str, Any], preview: Preview, *, as_json: bool) -> None:
 def absolute(out: str | None) -> str | None:
     """A file as the worker has to be told of it."""
     return None if out is None else str(Path(out).expanduser().absolute())
+
+
+def data_of(data: str | None) -> str | None:
+    """Data as the worker has to be told of it: a folder as an absolute path, anything else as it is."""
+    return absolute(data) if data is not None and Path(data).expanduser().is_dir() else data

@@ -143,7 +143,9 @@ def check(
         int | None,
         typer.Option(min=1, help=f"Side in pixels; otherwise the data's own, {FOLDER_SIDE} for a folder."),
     ] = None,
-    clips: Annotated[bool, typer.Option("--clips", help="The folder holds folders of frames.")] = False,
+    clips: Annotated[
+        bool, typer.Option("--clips", help="It is a video, or a folder of folders of frames.")
+    ] = False,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -194,7 +196,7 @@ def _source_or_folder(name: str, *, clips: bool) -> tuple[Entry, str]:
     if name in SOURCES and not SOURCES[name].takes_path:
         return SOURCES[name], ""
     path = Path(name).expanduser()
-    if path.is_dir():
+    if path.is_dir() or (clips and path.is_file()):
         return _find("frames" if clips else "folder"), str(path.resolve())
     if "/" in name or name.startswith(("~", ".")) or path.exists():
         raise DataError(f"there is no folder {name}")
@@ -208,7 +210,7 @@ def _load(entry: Entry, *, path: str, size: int) -> Source:
         "name": entry.name, "path": path, "size": size, "train_images": 0, "test_images": 0, "seed": 0
     }  # fmt: skip
     if entry.kind == "clips":
-        return load_source(ClipConfig(**section, frames=4, stride=1))
+        return load_source(ClipConfig(**section, frames=4, stride=1, motion=1.0))
     return load_source(DataConfig(**section))
 
 

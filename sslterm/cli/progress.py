@@ -98,7 +98,11 @@ def summary(run: RunDirectory, entry: Entry, status: Status, shown: str) -> str:
         if picture.exists():
             lines.append(f"{name}: {picture}")
     if status.state == "finished":
-        uses = {"sample": "sample", "decode": "traverse", "encode": "probe", "reconstruct": "reconstruct"}
+        uses = {
+            "sample": "sample", "decode": "traverse", "complete": "complete", "colorize": "colorize",
+            "track": "track", "predict": "predict",
+            "encode": "probe", "reconstruct": "reconstruct",
+        }  # fmt: skip
         commands = [
             f"sslterm {verb} {shown}" for capability, verb in uses.items() if capability in entry.capabilities
         ]

@@ -1,14 +1,13 @@
-"""`sslterm runs`: list, show, compare, remove and pack runs."""
+"""`sslterm runs`: list, show, compare and remove runs; packing them is in `archive`."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sslterm.cli.archive import pack
+from sslterm.cli.archive import export, import_
 from sslterm.cli.complete import complete_run
 from sslterm.cli.group import new_group
 from sslterm.cli.options import Root, RunName
@@ -22,7 +21,7 @@ from sslterm.run.query import Facts, check_keys, check_order, parse, parse_order
 from sslterm.run.removal import refuse_live, remove_run
 from sslterm.run.status import read_status
 
-app = new_group("List, show, compare, remove and pack runs.")
+app = new_group("List, show, compare, remove, pack and unpack runs.")
 
 RunNames = Annotated[
     list[str],
@@ -263,31 +262,5 @@ def remove(
         print_json({"removed": removed})
 
 
-@app.command("export")
-def export(
-    run: RunName,
-    runs: Root = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The file; otherwise RUN.tar.gz here.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="{run, path, bytes, contents: [name]}")] = False,
-) -> None:
-    """Pack a run into one .tar.gz: configuration, metrics, events, panels and the newest checkpoint.
-
-    \b
-    Examples:
-      sslterm runs export last
-      sslterm runs export vae-digits-1 --out /tmp/vae.tar.gz
-    """
-    found = find_run(run, runs_root(runs))
-    path = out if out is not None else Path(f"{found.name}.tar.gz")
-    if path.is_dir():
-        path /= f"{found.name}.tar.gz"
-    contents = pack(found, path, replace=force)
-    size = path.stat().st_size
-    if as_json:
-        print_json({"run": found.name, "path": str(path), "bytes": size, "contents": contents})
-        return
-    typer.echo(str(path))
-    note(f"{memory(size)}; unpack it with: tar xzf {path.name}")
+app.command("export")(export)
+app.command("import")(import_)

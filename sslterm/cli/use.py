@@ -1,4 +1,4 @@
-"""`sslterm sample`, `reconstruct`, `probe` and `evaluate`: what a trained run is used for."""
+"""`sslterm sample`, `reconstruct` and `evaluate`: what a trained run is used for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, ask, show
-from sslterm.cli.complete import complete_source
 from sslterm.cli.options import Root, RunName
 from sslterm.cli.output import GAP, print_json, print_line, print_table
 from sslterm.cli.preview import Preview
@@ -88,69 +87,6 @@ def reconstruct(
         preview.show(Path(path))
 
 
-def probe(
-    run: RunName,
-    protocol: Annotated[
-        str,
-        typer.Option(
-            metavar="LIST",
-            help="Of knn, linear, linear-sgd and lowshot (also lowshot@5, lowshot@1%), with commas between.",
-        ),
-    ] = "knn,linear",
-    layer: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A layer, several with commas, or `all`.")
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|PATH", help="Another labelled data set, or folder.", autocompletion=complete_source
-        ),
-    ] = None,
-    seed: Seed = 0,
-    checkpoint: Checkpoint = None,
-    device: Device = "auto",
-    runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{run, data, images, results: [{protocol, layer, dimensions, accuracy, baseline_pixels, "
-            "baseline_pixels_centred, baseline_untrained, n_train, n_test, seed}]}; accuracies in [0, 1].",
-        ),
-    ] = False,
-) -> None:
-    """Read the classes off frozen features, beside raw pixels and the untrained network. Looks at labels.
-
-    \b
-    Examples:
-      sslterm probe last
-      sslterm probe last --protocol knn,linear,lowshot@1% --layer all
-      sslterm probe last --data cifar100
-    """
-    with Preview() as preview:
-        answer = ask(
-            run, runs, device, checkpoint, preview, "probe",
-            protocols=_words(protocol), layers=_words(layer or ""), data=_data(data), seed=seed,
-        )  # fmt: skip
-    if as_json:
-        print_json(answer)
-        return
-    print_line(f"accuracy in % on held-out images of {answer['data']}; every column sees the same images")
-    columns: dict[str, Callable[[dict[str, Any]], str]] = {
-        "protocol": lambda row: row["protocol"],
-        "layer": lambda row: row["layer"],
-        "features": lambda row: f"{row['dimensions']:,}",
-        "trained": lambda row: _percent(row["accuracy"], row.get("std")),
-        "raw pixels": lambda row: _percent(row["baseline_pixels"]),
-        "minus mean": lambda row: _percent(row["baseline_pixels_centred"]),
-        "untrained": lambda row: _percent(row["baseline_untrained"]),
-        "train": lambda row: f"{row['n_train']:,}",
-        "test": lambda row: f"{row['n_test']:,}",
-    }
-    rows = [[cell(row) for cell in columns.values()] for row in answer["results"]]
-    print_table(list(columns), rows, right=set(columns) - {"protocol", "layer"})
-
-
 def evaluate(
     run: RunName,
     n: Annotated[
@@ -159,6 +95,12 @@ def evaluate(
     ] = None,
     samples: Annotated[
         int | None, typer.Option(metavar="K", min=1, help="Also the importance-weighted bound of K samples.")
+    ] = None,
+    betas: Annotated[
+        int | None, typer.Option(min=1, help="Annealing steps where log Z is estimated; else 10,000.")
+    ] = None,
+    chains: Annotated[
+        int | None, typer.Option(min=2, help="Annealed chains where log Z is estimated; else 100.")
     ] = None,
     seed: Seed = 0,
     checkpoint: Checkpoint = None,
@@ -186,7 +128,10 @@ def evaluate(
       sslterm evaluate vae-mnist-burda-1 --samples 5000 -n 500
     """
     with Preview() as preview:
-        answer = ask(run, runs, device, checkpoint, preview, "evaluate", n=n, samples=samples, seed=seed)
+        answer = ask(
+            run, runs, device, checkpoint, preview, "evaluate",
+            n=n, samples=samples, betas=betas, chains=chains, seed=seed,
+        )  # fmt: skip
     if as_json:
         print_json(answer)
         return
@@ -210,23 +155,6 @@ def evaluate(
         print_line(f"likelihood: {protocol}, seed {seed}")
     for skipped in answer["skipped"]:
         print_line(f"{skipped['name']}: left out; {skipped['reason']}{GAP}({skipped['hint']})")
-
-
-def _data(data: str | None) -> str | None:
-    """A folder as an absolute path, anything else as it is."""
-    if data is None or not Path(data).expanduser().is_dir():
-        return data
-    return str(Path(data).expanduser().absolute())
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _percent(share: float | None, std: float | None = None) -> str:
-    if share is None:
-        return ""
-    return f"{100 * share:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")
 
 
 def _number(value: float | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from sslterm.catalog import find_method
 from sslterm.errors import UsageError, did_you_mean
 
-BUILT_IN = ("digits", "shapes", "patterns", "sprites")
+BUILT_IN = ("digits", "shapes", "painted", "patterns", "scenes", "sprites")
 """Sources of images that need neither a download nor files of one's own."""
 
 

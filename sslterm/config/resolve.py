@@ -63,6 +63,8 @@ def _with_data(section: dict[str, Any], data: str, sources: Collection[str]) -> 
     path = Path(data).expanduser()
     if path.is_dir():
         return replaced("frames" if "frames" in section else "folder", str(path.resolve()))
+    if path.is_file() and "frames" in section:  # a video
+        return replaced("frames", str(path.resolve()))
     if path.exists():
         raise DataError(f"--data {data}: it is a file, and a folder of images is needed")
     if "/" in data or data.startswith((".", "~")):

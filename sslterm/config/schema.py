@@ -30,6 +30,8 @@ Natural = Annotated[int, Range(low=0)]
 Positive = Annotated[float, Range(above=0)]
 NonNegative = Annotated[float, Range(low=0)]
 Fraction = Annotated[float, Range(low=0, high=1)]
+Share = Annotated[float, Range(above=0, high=1)]
+"""A part of something, never nothing."""
 Momentum = Annotated[float, Range(low=0, below=1)]
 
 
@@ -68,6 +70,8 @@ class ClipConfig(DataConfig):
     """Frames in a clip."""
     stride: Count
     """Frames from one frame of a clip to its next."""
+    motion: Share
+    """Share of the clips that are kept: those in which most moves, by the difference of their frames; 1 keeps all."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,9 @@ from platformdirs import user_cache_path, user_data_path
 SHAPES = ("disc", "ring", "square", "triangle", "star", "plus", "heart", "crescent", "L", "T")
 """The classes of the procedural sources."""
 
+THINGS = ("house", "tree", "fir", "person", "car", "boat", "lamp", "flower", "mushroom", "windmill")
+"""The classes of scenes."""
+
 DIGITS = tuple("0123456789")
 
 
@@ -30,6 +33,7 @@ class Entry:
         channels: 1 grey, 3 colour; 0 where it is that of the files.
         train, test: how many images or clips there are, or are drawn unless asked otherwise; 0: it depends.
         class_names: of its labels; empty where it has none, or they are those of the folders.
+        mirrored: an image mirrored left to right is still one of its class; not so for characters.
         takes_path: it reads `data.path`.
         files: what must lie in the data folder for it to be read without a download.
         download_bytes: roughly what is fetched; 0 where nothing is.
@@ -47,6 +51,7 @@ class Entry:
     train: int = 0
     test: int = 0
     class_names: tuple[str, ...] = ()
+    mirrored: bool = True
     takes_path: bool = False
     files: tuple[str, ...] = ()
     download_bytes: int = 0
@@ -87,19 +92,29 @@ _STANDARD = "sslterm.data.standard:load"
 _ENTRIES = (
     Entry(
         name="digits", target="sslterm.data.digits:load", side=8, channels=1, train=1_500, test=297,
-        class_names=DIGITS,
+        class_names=DIGITS, mirrored=False,
         description="1,797 real handwritten digits of 8x8 pixels, part of scikit-learn",
         licence="CC BY 4.0", citation="Alpaydin & Kaynak 1998, UCI, doi:10.24432/C50P49",
     ),
     Entry(
-        name="shapes", target="sslterm.data.shapes:load", side=32, sizes=(32, 64), channels=3,
+        name="shapes", target="sslterm.data.shapes:load", side=32, sizes=(32, 64, 128), channels=3,
         train=20_000, test=4_000, class_names=SHAPES,
         description="drawn: one of ten shapes, with shape, hue, size, place, angle and background known",
+    ),
+    Entry(
+        name="painted", target="sslterm.data.painted:load", side=32, sizes=(32, 64), channels=3,
+        train=20_000, test=4_000, class_names=SHAPES,
+        description="drawn: one of ten shapes in the colours of its kind, which its lightness does not tell",
     ),
     Entry(
         name="patterns", target="sslterm.data.patterns:load", side=32, sizes=(32, 64), channels=3,
         train=20_000, test=4_000, class_names=SHAPES,
         description="drawn: four copies of one of ten shapes in changing colours, where raw pixels do badly",
+    ),
+    Entry(
+        name="scenes", target="sslterm.data.scenes:load", side=32, sizes=(32, 64), channels=3,
+        train=20_000, test=4_000, class_names=THINGS,
+        description="drawn: one of ten things that stand upright in a landscape, with light from one side",
     ),
     Entry(
         name="sprites", kind="clips", target="sslterm.data.sprites:load", side=64, sizes=(32, 64), channels=3,
@@ -108,6 +123,7 @@ _ENTRIES = (
     ),
     Entry(
         name="mnist", target=_STANDARD, side=28, channels=1, train=60_000, test=10_000, class_names=DIGITS,
+        mirrored=False,
         description="70,000 handwritten digits",
         files=tuple(f"MNIST/raw/{name}" for name in _IDX), download_bytes=11_600_000,
         licence="CC BY-SA 3.0", citation="LeCun, Bottou, Bengio & Haffner 1998, doi:10.1109/5.726791",
@@ -123,7 +139,7 @@ _ENTRIES = (
     ),
     Entry(
         name="kmnist", target=_STANDARD, side=28, channels=1, train=60_000, test=10_000,
-        class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+        class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"), mirrored=False,
         description="70,000 cursive Japanese characters",
         files=tuple(f"KMNIST/raw/{name}" for name in _IDX), download_bytes=21_000_000,
         licence="CC BY-SA 4.0", citation="Clanuwat et al. 2018, arXiv:1812.01718",
@@ -147,6 +163,7 @@ _ENTRIES = (
     ),
     Entry(
         name="svhn", target=_STANDARD, side=32, channels=3, train=73_257, test=26_032, class_names=DIGITS,
+        mirrored=False,
         description="99,289 house numbers seen from the street, cropped to a digit",
         files=("train_32x32.mat", "test_32x32.mat"), download_bytes=246_000_000,
         licence="non-commercial use", citation="Netzer et al. 2011, Reading Digits in Natural Images",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,7 +37,8 @@ def load(config: DataConfig, progress: Progress) -> Source:
     names = class_names([file.path for file in (*division.train_files, *division.test_files)])
     files, labels, boundary = _in_order(division, names, config.seed)
     packed = pack(root, files, size=config.size, kind="images", progress=progress)
-    whole = Split(torch.from_numpy(packed.images), labels[torch.from_numpy(packed.rows)])
+    paths = np.array([files[row].path for row in packed.rows.tolist()], dtype=object)
+    whole = Split(torch.from_numpy(packed.images), labels[torch.from_numpy(packed.rows)], names=paths)
     if division.test_files:
         train_count = int((packed.rows < boundary).sum())
         train, test = whole[:train_count], whole[train_count:]

@@ -1,7 +1,8 @@
-"""`frames`: your own video, as folders of frames, cut into clips; object masks beside them if there are any.
+"""`frames`: your own video, as folders of frames or video files, cut into clips, and object masks beside it.
 
-    PATH/SEQUENCE/00000.jpg                 frames alone
-    PATH/frames/SEQUENCE/00000.jpg          frames (or JPEGImages), and
+    PATH/SEQUENCE/00000.jpg                 frames alone, or
+    PATH/SEQUENCE.mp4                       a video file (or PATH itself is one), or
+    PATH/frames/SEQUENCE/00000.jpg          frames (or JPEGImages, or videos), and
     PATH/masks/SEQUENCE/00000.png           masks of the same names (or Annotations)
 
 Sequences are held out whole: those in a `test` (or `val`) folder beside `train`, else some drawn by the seed;
@@ -21,18 +22,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sslterm.config.schema import ClipConfig, DataConfig
-from sslterm.data.listing import File, class_names, class_of, divide, list_images, open_folder
+from sslterm.data.listing import (
+    File,
+    class_names,
+    class_of,
+    divide,
+    list_images,
+)
 from sslterm.data.pack import Pack, pack
 from sslterm.data.progress import Progress
-from sslterm.data.source import Source, Split, seeded
+from sslterm.data.sequences import list_frames, stem
+from sslterm.data.source import Footage, Source, Split, seeded
 from sslterm.errors import DataError, UsageError
 
-FRAME_FOLDERS = ("frames", "JPEGImages")
-MASK_FOLDERS = ("masks", "Annotations")
 HELD_OUT_SHARE = 5
 """One in so many sequences is held out where no folder says which; of a single one, the last fifth."""
 MOST_BYTES = 1 << 32
 """Of a split: a clip begins at every frame, or at every n-th where clips would take more than this."""
+MOTION_PIXELS = 4
+"""Motion is measured on every fourth pixel of every fourth row."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +51,95 @@ class Video:
     files: tuple[File, ...]
 
 
+@dataclass(frozen=True)
+class Reel:
+    """All that was read.
+
+    Attributes:
+        root: the folder of frames.
+        train, test: sequences that are long enough.
+        packed: the frames of `train`, then those of `test`; `files` says how many were to be packed.
+        masks: uint8 [N, H, W] of the packed frames, 0 where one has none; or None.
+        masked: bool [N], which of them have one; or None.
+        notes: what a person should know of what was left out.
+    """
+
+    root: Path
+    train: list[Video]
+    test: list[Video]
+    packed: Pack
+    files: int
+    masks: Tensor | None
+    masked: Tensor | None
+    notes: tuple[str, ...]
+
+    @property
+    def first_test(self) -> int:
+        """Number of the first file of `test`."""
+        return sum(len(video.files) for video in self.train)
+
+    def row_of(self) -> NDArray[np.int64]:
+        """Which packed frame each file is, [files]; -1 where it cannot be read."""
+        rows = np.full(self.files, -1, dtype=np.int64)
+        rows[self.packed.rows] = np.arange(len(self.packed.rows))
+        return rows
+
+
 def load(config: DataConfig, progress: Progress) -> Source:
-    """Read folders of frames as clips of `frames` frames, each `stride` frames of the video after the last.
+    """Read video as clips of `frames` frames, each `stride` frames of the video after the last.
 
     Raises:
         UsageError: no folder is named, or more clips are asked for than there are.
         DataError: it is missing or unreadable, or no sequence is long enough.
     """
     assert isinstance(config, ClipConfig)
-    frames_root, masks_root = _find_roots(open_folder(config.path))
-    train, test, notes = _divide(frames_root, config)
+    reel = _read(config, progress)
+    names = class_names([video.name for video in (*reel.train, *reel.test)])
+    parts = (
+        (reel.train, 0, config.train_images, "data.train_images"),
+        (reel.test, reel.first_test, config.test_images, "data.test_images"),
+    )
+    splits = []
+    for videos, first, asked, setting in parts:
+        clips, of_video = _moving(*_clips(videos, first, reel, config), reel.packed, config.motion)
+        clips, of_video = _choose(clips, of_video, asked, setting)
+        if not len(clips):
+            raise DataError(
+                f"{reel.root}: no clip in {', '.join(video.name for video in videos)} can be read whole"
+            )
+        labels = torch.tensor([class_of(video.name, names) for video in videos])
+        splits.append(
+            Split(
+                torch.from_numpy(reel.packed.images[clips]),
+                labels[torch.from_numpy(of_video)],
+                masks=None if reel.masks is None else reel.masks[torch.from_numpy(clips)],
+            )
+        )
+    return Source("frames", splits[0], splits[1], class_names=names, notes=reel.notes)
+
+
+def load_footage(config: ClipConfig, progress: Progress) -> list[Footage]:
+    """The held-out sequences from their first frame to their last; frames that cannot be read are left out."""
+    reel = _read(config, progress)
+    found, first, row_of = [], reel.first_test, reel.row_of()
+    for video in reel.test:
+        rows = row_of[first : first + len(video.files)]
+        first += len(video.files)
+        kept = torch.from_numpy(rows[rows >= 0])
+        found.append(
+            Footage(
+                video.name,
+                torch.from_numpy(reel.packed.images[kept.numpy()]),
+                None if reel.masks is None else reel.masks[kept],
+                None if reel.masked is None else reel.masked[kept],
+            )
+        )
+    return found
+
+
+def _read(config: ClipConfig, progress: Progress) -> Reel:
+    frames_root, masks_root, listed, damaged = list_frames(config.path, progress)
+    train, test, notes = _divide(frames_root, listed, config)
     files = [file for video in (*train, *test) for file in video.files]
     packed = pack(frames_root, files, size=config.size, kind="images", progress=progress)
     if packed.skipped:
@@ -60,42 +147,15 @@ def load(config: DataConfig, progress: Progress) -> Source:
         notes.append(
             f"{len(packed.skipped):,} of {len(files):,} frames cannot be read, such as {path} ({reason})"
         )
-    masks = None if masks_root is None else _read_masks(masks_root, files, packed, progress)
-    names = class_names([video.name for video in (*train, *test)])
-    first_test = sum(len(video.files) for video in train)
-    parts = (
-        (train, 0, config.train_images, "data.train_images"),
-        (test, first_test, config.test_images, "data.test_images"),
-    )
-    splits = []
-    for videos, first, asked, setting in parts:
-        clips, of_video = _choose(*_clips(videos, first, packed, len(files), config), asked, setting)
-        if not len(clips):
-            raise DataError(
-                f"{frames_root}: no clip in {', '.join(video.name for video in videos)} can be read whole"
-            )
-        labels = torch.tensor([class_of(video.name, names) for video in videos])
-        splits.append(
-            Split(
-                torch.from_numpy(packed.images[clips]),
-                labels[torch.from_numpy(of_video)],
-                masks=None if masks is None else masks[torch.from_numpy(clips)],
-            )
-        )
-    return Source("frames", splits[0], splits[1], class_names=names, notes=tuple(notes))
+    masks, masked = (None, None) if masks_root is None else _read_masks(masks_root, files, packed, progress)
+    return Reel(frames_root, train, test, packed, len(files), masks, masked, (*damaged, *notes))
 
 
-def _find_roots(root: Path) -> tuple[Path, Path | None]:
-    """The folder of frames, and that of masks or None."""
-    frames = next((root / name for name in FRAME_FOLDERS if (root / name).is_dir()), root)
-    beside = frames.parent if frames.name in FRAME_FOLDERS else root
-    masks = next((beside / name for name in MASK_FOLDERS if (beside / name).is_dir()), None)
-    return frames, masks
-
-
-def _divide(root: Path, config: ClipConfig) -> tuple[list[Video], list[Video], list[str]]:
+def _divide(
+    root: Path, files: Sequence[File], config: ClipConfig
+) -> tuple[list[Video], list[Video], list[str]]:
     """Train and held-out sequences that are long enough for a clip, and notes on those that are not."""
-    division, span, notes = divide(list_images(root)), _span(config), []
+    division, span, notes = divide(files), _span(config), []
     all_train = _videos(division.train, division.train_files)
     all_test = _videos(division.test, division.test_files)
     train, test = ([video for video in part if len(video.files) >= span] for part in (all_train, all_test))
@@ -144,19 +204,16 @@ def _span(config: ClipConfig) -> int:
 
 
 def _clips(
-    videos: Sequence[Video], first: int, packed: Pack, files: int, config: ClipConfig
+    videos: Sequence[Video], first: int, reel: Reel, config: ClipConfig
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of the pack that make up each clip, [N, T], and which video it is from, [N].
 
     Args:
         first: number of the first file of `videos` among all that were to be packed.
-        files: how many these are.
     """
-    span = _span(config)
-    row_of = np.full(files, -1, dtype=np.int64)
-    row_of[packed.rows] = np.arange(len(packed.rows))
+    span, row_of = _span(config), reel.row_of()
     starts = sum(len(video.files) - span + 1 for video in videos)
-    hop = math.ceil(starts * config.frames * packed.images[0].nbytes / MOST_BYTES)
+    hop = math.ceil(starts * config.frames * reel.packed.images[0].nbytes / MOST_BYTES)
     clips, of_video = [], []
     for number, video in enumerate(videos):
         begin = np.arange(first, first + len(video.files) - span + 1, hop)
@@ -166,6 +223,22 @@ def _clips(
         of_video.append(np.full(len(rows), number, dtype=np.int64))
         first += len(video.files)
     return np.concatenate(clips), np.concatenate(of_video)
+
+
+def _moving(
+    clips: NDArray[np.int64], of_video: NDArray[np.int64], packed: Pack, share: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The `share` of the clips in which most moves, in their order: by the mean difference of successive frames."""
+    if share == 1 or not len(clips):
+        return clips, of_video
+    pairs, place = np.unique(
+        np.stack((clips[:, :-1], clips[:, 1:]), axis=2).reshape(-1, 2), axis=0, return_inverse=True
+    )
+    thin = packed.images[:, :, ::MOTION_PIXELS, ::MOTION_PIXELS].astype(np.int16)
+    moved = np.array([np.abs(thin[one] - thin[other]).mean() for one, other in pairs])
+    motion = moved[place.reshape(len(clips), -1)].mean(1)
+    kept = np.sort(np.argsort(-motion, kind="stable")[: math.ceil(share * len(clips))])
+    return clips[kept], of_video[kept]
 
 
 def _choose(
@@ -180,11 +253,11 @@ def _choose(
     return clips[spread], of_video[spread]
 
 
-def _read_masks(root: Path, files: Sequence[File], packed: Pack, progress: Progress) -> Tensor:
-    """The mask of every packed frame, [N, H, W]; 0 where it has none."""
+def _read_masks(root: Path, files: Sequence[File], packed: Pack, progress: Progress) -> tuple[Tensor, Tensor]:
+    """The mask of every packed frame, [N, H, W], 0 where it has none; and which have one, bool [N]."""
     height, width = packed.images.shape[2:]
-    by_stem = {_stem(file.path): file for file in list_images(root)}
-    wanted = [by_stem.get(_stem(files[row].path)) for row in packed.rows]
+    by_stem = {stem(file.path): file for file in list_images(root)}
+    wanted = [by_stem.get(stem(files[row].path)) for row in packed.rows]
     there = [row for row, file in enumerate(wanted) if file is not None]
     masks = torch.zeros(len(wanted), height, width, dtype=torch.uint8)
     if not there:
@@ -194,9 +267,8 @@ def _read_masks(root: Path, files: Sequence[File], packed: Pack, progress: Progr
         )
     present = [file for file in wanted if file is not None]
     decoded = pack(root, present, size=(height, width), kind="masks", progress=progress)
-    masks[torch.tensor(there)[torch.from_numpy(decoded.rows)]] = torch.from_numpy(decoded.images).squeeze(1)
-    return masks
-
-
-def _stem(path: str) -> str:
-    return str(PurePosixPath(path).with_suffix(""))
+    rows = torch.tensor(there)[torch.from_numpy(decoded.rows)]
+    masks[rows] = torch.from_numpy(decoded.images).squeeze(1)
+    masked = torch.zeros(len(wanted), dtype=torch.bool)
+    masked[rows] = True
+    return masks, masked

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sslterm.data.decode import SUFFIXES
@@ -24,19 +24,25 @@ class File:
         path: relative, with "/".
         bytes: its size.
         changed: when it was last changed, in nanoseconds.
+        at: where it lies, for what is kept elsewhere (frames of a video); "" is below the folder.
     """
 
     path: str
     bytes: int
     changed: int
+    at: str = ""
 
     def below(self, folder: str) -> File:
         """The same file, seen from one of the folders above it."""
-        return File(self.path.removeprefix(f"{folder}/"), self.bytes, self.changed)
+        return replace(self, path=self.path.removeprefix(f"{folder}/"))
 
     def within(self, folder: str) -> File:
         """The same file, seen from the folder that `folder` lies in; "" is that folder itself."""
-        return File(f"{folder}/{self.path}" if folder else self.path, self.bytes, self.changed)
+        return replace(self, path=f"{folder}/{self.path}" if folder else self.path)
+
+    def place(self, root: Path) -> Path:
+        """Where it lies, seen from the folder `root`."""
+        return Path(self.at) if self.at else root / self.path
 
 
 def open_folder(text: str, *, setting: str = "data.path") -> Path:
@@ -62,14 +68,24 @@ def list_images(root: Path) -> list[File]:
     Raises:
         DataError: a folder cannot be read, or there is no image.
     """
-    try:
-        files = list(_walk(root, "", {_identity(root.stat())}))
-    except OSError as error:
-        raise DataError(f"cannot read {error.filename or root}: {error.strerror}") from error
+    files = list_files(root, SUFFIXES)
     if not files:
         raise DataError(
             f"{root} has no images", "images are recognised by their suffix: .jpg, .png, .webp, .tif, ..."
         )
+    return files
+
+
+def list_files(root: Path, suffixes: Collection[str]) -> list[File]:
+    """All files below `root` with one of `suffixes` (in lower case), in natural order; hidden ones are left out.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    try:
+        files = list(_walk(root, "", {_identity(root.stat())}, suffixes))
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename or root}: {error.strerror}") from error
     return sorted(files, key=lambda file: natural(file.path))
 
 
@@ -81,7 +97,9 @@ def natural(path: str) -> list[tuple[int, int, str]]:
     ]
 
 
-def _walk(folder: Path, prefix: str, above: set[tuple[int, int]]) -> Iterator[File]:
+def _walk(
+    folder: Path, prefix: str, above: set[tuple[int, int]], suffixes: Collection[str]
+) -> Iterator[File]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
@@ -89,8 +107,8 @@ def _walk(folder: Path, prefix: str, above: set[tuple[int, int]]) -> Iterator[Fi
             if entry.is_dir():
                 here = _identity(entry.stat())
                 if here not in above:
-                    yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", above | {here})
-            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and entry.is_file():
+                    yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", above | {here}, suffixes)
+            elif os.path.splitext(entry.name)[1].lower() in suffixes and entry.is_file():
                 about = entry.stat()
                 yield File(prefix + entry.name, about.st_size, about.st_mtime_ns)
 

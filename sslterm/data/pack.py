@@ -177,7 +177,7 @@ def _common_size(root: Path, files: Sequence[File]) -> tuple[int, int]:
     sizes: dict[tuple[int, int], str] = {}
     for file in sorted(files):
         with quietly(), suppress(UnreadableError):
-            sizes.setdefault(picture_size(root / file.path), file.path)
+            sizes.setdefault(picture_size(file.place(root)), file.path)
         if len(sizes) > 1:
             (one, first), (other, second) = sizes.items()
             raise DataError(
@@ -194,7 +194,7 @@ def _decode_all(
     """Every file in order with its picture, or why there is none; on all cores: decoders release the GIL."""
 
     def some(part: Sequence[File]) -> list[tuple[File, Picture | str]]:
-        return [(file, _attempt(work, root / file.path)) for file in part]
+        return [(file, _attempt(work, file.place(root))) for file in part]
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     waiting: deque[Future[list[tuple[File, Picture | str]]]] = deque()

@@ -38,7 +38,7 @@ BACKGROUND_SATURATION, BACKGROUND_VALUE = 0.45, 0.30
 
 
 def load(config: DataConfig, progress: Progress) -> Source:
-    """20,000 train and 4,000 test images unless asked otherwise, at 32 (the default) or 64 pixels."""
+    """20,000 train and 4,000 test images unless asked otherwise, at 32 (the default), 64 or 128 pixels."""
     size = config.size or 32
 
     def split(number: int, count: int) -> Split:
@@ -74,13 +74,18 @@ def draw(block: Block, size: int) -> Split:
 def render(factors: Tensor, size: int) -> Tensor:
     """Factors [N, 7] as in `FACTORS` -> uint8 [N, 3, size, size]."""
     shape, hue, radius, x, y, angle, background = factors.unbind(1)
-    centres = pixel_centres(size)
-    dx = centres[None, None, :] - x[:, None, None] * size
-    dy = centres[None, :, None] - y[:, None, None] * size
-    alpha = coverage(shape.long(), *turn(dx, dy, angle), radius * size).unsqueeze(1)  # [N, 1, S, S]
+    alpha = silhouettes(shape.long(), radius, x, y, angle, size)
     ground = _colour(background, BACKGROUND_SATURATION, BACKGROUND_VALUE)
     figure = _colour(hue, SATURATION, VALUE)
     return to_bytes(ground + alpha * (figure - ground))
+
+
+def silhouettes(shape: Tensor, radius: Tensor, x: Tensor, y: Tensor, angle: Tensor, size: int) -> Tensor:
+    """How much of each pixel a shape covers, from its factors, [N] each: [N, 1, size, size]."""
+    centres = pixel_centres(size)
+    dx = centres[None, None, :] - x[:, None, None] * size
+    dy = centres[None, :, None] - y[:, None, None] * size
+    return coverage(shape, *turn(dx, dy, angle), radius * size).unsqueeze(1)
 
 
 def _colour(hue: Tensor, saturation: float, value: float) -> Tensor:

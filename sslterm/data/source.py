@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sslterm.config.schema import ClipConfig, DataConfig
@@ -24,20 +25,22 @@ class Split:
         labels: int64 [N], -1 where unknown.
         factors: float32 [N, F], what a procedural source drew, as `Source.factor_names` say; or None.
         masks: uint8 [N, T, H, W] of a video source: 0 is background, k is its k-th object; or None.
+        names: str objects [N], the files that the images come from, below the folder; or None.
     """
 
     images: Tensor
     labels: Tensor
     factors: Tensor | None = None
     masks: Tensor | None = None
+    names: NDArray[np.object_] | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim not in (4, 5):
             raise ValueError(
                 f"images are uint8 [N, (T,) C, H, W], not {self.images.dtype} {tuple(self.images.shape)}"
             )
-        for name in ("labels", "factors", "masks"):
-            value: Tensor | None = getattr(self, name)
+        for name in ("labels", "factors", "masks", "names"):
+            value: Tensor | NDArray[np.object_] | None = getattr(self, name)
             if value is not None and len(value) != len(self.images):
                 raise ValueError(f"{len(value)} {name} for {len(self.images)} images")
 
@@ -51,7 +54,24 @@ class Split:
             self.labels[index],
             None if self.factors is None else self.factors[index],
             None if self.masks is None else self.masks[index],
+            None if self.names is None else self.names[index if isinstance(index, slice) else index.numpy()],
         )
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A sequence of video, whole.
+
+    Attributes:
+        images: uint8 [T, C, H, W].
+        masks: uint8 [T, H, W]: 0 is background, k is the k-th object; or None.
+        masked: bool [T], which frames have a mask; None where all or none of them have.
+    """
+
+    name: str
+    images: Tensor
+    masks: Tensor | None = None
+    masked: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +112,16 @@ def load_source(config: DataConfig, progress: Progress | None = None) -> Source:
     source = getattr(importlib.import_module(module), function)(config, progress or on_stderr)
     assert isinstance(source, Source)
     return source
+
+
+def load_footage(config: ClipConfig, progress: Progress | None = None) -> list[Footage]:
+    """The held-out video that `[data]` names, not cut into clips.
+
+    Raises as `load_source` does.
+    """
+    module, _, _ = SOURCES[config.name].target.partition(":")
+    found: list[Footage] = importlib.import_module(module).load_footage(config, progress or on_stderr)
+    return found
 
 
 def _check(entry: Entry, config: DataConfig) -> None:

@@ -19,11 +19,16 @@ from sslterm.config.schema import ClipConfig, DataConfig
 from sslterm.data.catalog import SHAPES
 from sslterm.data.procedural import Block, coverage, draw_split, hsv_to_rgb, pixel_centres, to_bytes, turn
 from sslterm.data.progress import Progress
-from sslterm.data.source import Source, Split
+from sslterm.data.source import Footage, Source, Split
+from sslterm.errors import UsageError
 
 OBJECTS = 3
 TRAIN_CLIPS, TEST_CLIPS = 2_000, 400
 CLIPS_PER_BLOCK = 16
+FOOTAGE_FRAMES = 24
+"""Length of a held-out sequence; clips are its beginnings."""
+FOOTAGE = 32
+"""Most held-out sequences."""
 
 RADIUS = (0.13, 0.21)
 SPEED = (0.01, 0.035)
@@ -63,20 +68,35 @@ class Motion:
 def load(config: DataConfig, progress: Progress) -> Source:
     """2,000 train and 400 test clips unless asked otherwise, at 64 (the default) or 32 pixels."""
     assert isinstance(config, ClipConfig)
-    size = config.size or 64
-    times = torch.arange(config.frames) * float(config.stride)
-
-    def split(number: int, count: int) -> Split:
-        key = (config.seed, number)
-        return draw_split(
-            "sprites", count, key, lambda block: draw(block, times, size), progress, whole=CLIPS_PER_BLOCK
+    if config.motion < 1:
+        raise UsageError(
+            f"data.motion = {config.motion:g}: all clips of sprites move, and none is left out",
+            "set data.motion=1",
         )
-
+    times = torch.arange(config.frames) * float(config.stride)
     return Source(
         name="sprites",
-        train=split(0, config.train_images or TRAIN_CLIPS),
-        test=split(1, config.test_images or TEST_CLIPS),
+        train=_draw_split(config, 0, config.train_images or TRAIN_CLIPS, times, progress),
+        test=_draw_split(config, 1, config.test_images or TEST_CLIPS, times, progress),
         class_names=SHAPES,
+    )
+
+
+def load_footage(config: ClipConfig, progress: Progress) -> list[Footage]:
+    """The first held-out clips, longer: every frame of what the clips take some of."""
+    count = min(config.test_images or TEST_CLIPS, FOOTAGE)
+    split = _draw_split(config, 1, count, torch.arange(float(FOOTAGE_FRAMES)), progress)
+    assert split.masks is not None
+    return [
+        Footage(f"sprites-{number}", images, masks)
+        for number, (images, masks) in enumerate(zip(split.images, split.masks, strict=True))
+    ]
+
+
+def _draw_split(config: ClipConfig, number: int, count: int, times: Tensor, progress: Progress) -> Split:
+    size, key = config.size or 64, (config.seed, number)
+    return draw_split(
+        "sprites", count, key, lambda block: draw(block, times, size), progress, whole=CLIPS_PER_BLOCK
     )
 
 

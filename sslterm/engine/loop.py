@@ -27,6 +27,7 @@ from sslterm.engine.scribe import Scribe
 from sslterm.engine.sweep import sweep_over
 from sslterm.engine.update import Clock, NotFiniteError, Updater
 from sslterm.evaluate.embedding import Watchdog
+from sslterm.evaluate.features import fitting
 from sslterm.evaluate.online import online_metrics, raw_pixel_metrics
 from sslterm.evaluate.panels import capability_panels
 from sslterm.methods.base import Method
@@ -203,7 +204,7 @@ class Trainer:
 
     def draw_panels(self) -> None:
         """Draw what is worth watching, from the same held-out images every time."""
-        count = min(PANEL_IMAGES, len(self.test_store))
+        count = min(fitting(PANEL_IMAGES, self.test_store.shape), len(self.test_store))
         with self._aside():
             batch = self.test_store.batch(torch.arange(count))
             for panel in (

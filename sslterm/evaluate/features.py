@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ Progress = Callable[[str, int, int], None]
 """(what is being done, how much of it is done, how much there is)."""
 
 BATCH = 500
-"""Images in a forward pass."""
+"""Most images in a forward pass."""
+BATCH_VALUES = 1 << 25
+"""Most numbers in them: of clips and of large images it takes fewer."""
 
 
 def no_progress(stage: str, done: int, total: int) -> None:
@@ -101,11 +104,37 @@ def choose(total: int, n: int | None, *, seed: int) -> Tensor:
     return torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:n]
 
 
+def choose_by_class(labels: Tensor, amount: str, *, seed: int) -> Tensor:
+    """Positions of a few images of every class, drawn, int64 on the device of `labels` [N].
+
+    Args:
+        amount: of each class: a number ("10"), or a share ("1%", at least one image).
+    """
+    order = choose(len(labels), None, seed=seed).to(labels.device)
+    members = [order[labels[order] == label] for label in torch.unique(labels).tolist()]
+    return torch.cat([of_class[: _how_many(amount, len(of_class))] for of_class in members])
+
+
+def _how_many(amount: str, total: int) -> int:
+    """Images of a class of `total` that an amount means."""
+    return max(1, round(total * float(amount[:-1]) / 100)) if amount.endswith("%") else int(amount)
+
+
 def batches(store: Store, index: Tensor | None = None, *, size: int = BATCH) -> Iterator[Batch]:
-    """The images at `index` (all, in order, without it) in batches of `size`."""
+    """The images at `index` (all, in order, without it) in batches of `size`, or of as many as memory likes."""
     index = torch.arange(len(store)) if index is None else index
-    for part in torch.split(index, size):
+    for part in torch.split(index, fitting(size, store.shape)):
         yield store.batch(part)
+
+
+def fitting(size: int, shape: Sequence[int]) -> int:
+    """Of `size` images or clips of `shape` as many as a forward pass may hold, at least one."""
+    return max(1, min(size, BATCH_VALUES // math.prod(shape)))
+
+
+def stills(images: Tensor) -> Tensor:
+    """Images as they are; the middle frames of clips [B, T, C, H, W]."""
+    return images[:, images.shape[1] // 2] if images.ndim == 5 else images
 
 
 def encode(method: Encodes, store: Store, index: Tensor | None = None) -> Features:
@@ -166,7 +195,7 @@ def flat_features(layer: Tensor) -> Tensor:
 
 
 def pixels(store: Store, index: Tensor | None = None) -> Features:
-    """The images themselves as features, [N, C * H * W] in [0, 1]: the baseline of every encoder."""
+    """The images (clips) themselves as features, [N, (T *) C * H * W] in [0, 1]: the baseline of every encoder."""
     return _join([(batch.images.flatten(1), batch.label) for batch in batches(store, index)])
 
 

@@ -23,12 +23,19 @@ def codes_of(method: Latent, images: Tensor) -> Tensor | None:
     """Codes of images in the space that `decode` reads, [B, latent_dim]; None where there is no such encoder.
 
     A method may encode into another space than the one it decodes from (a GAN's discriminator features); it
-    does have codes where it reconstructs, and what it encodes into is as wide as what it decodes from.
+    does have codes where it reconstructs or is invertible, and what it encodes into is as wide as what it
+    decodes from.
     """
-    if not (isinstance(method, Encodes) and isinstance(method, Reconstructs)):
+    if not _encodes_for_decoding(method):
         return None
+    assert isinstance(method, Encodes)
     codes = method.encode(images).float()
     return codes if codes.shape[1:] == (method.latent_dim,) else None
+
+
+def _encodes_for_decoding(method: Latent) -> bool:
+    undone = isinstance(method, Reconstructs) or getattr(method, "invertible", False)  # a flow's are exact
+    return isinstance(method, Encodes) and undone
 
 
 def decode(method: Latent, z: Tensor) -> Tensor:
@@ -38,8 +45,7 @@ def decode(method: Latent, z: Tensor) -> Tensor:
 
 def has_plane(method: Latent) -> bool:
     """Whether the latent space has two dimensions and a known range: a prior, or codes."""
-    coded = isinstance(method, Encodes) and isinstance(method, Reconstructs)
-    return method.latent_dim == 2 and (method.latent_prior == "normal" or coded)
+    return method.latent_dim == 2 and (method.latent_prior == "normal" or _encodes_for_decoding(method))
 
 
 def latent_plane(method: Latent, images: Tensor, *, steps: int = PLANE_STEPS) -> Panel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -22,8 +23,16 @@ from sslterm.evaluate.features import (
     relative_std,
 )
 from sslterm.evaluate.knn import knn_accuracy
-from sslterm.evaluate.likelihood import NAMES, log_probs
+from sslterm.evaluate.likelihood import (
+    Unnormalized,
+    in_bits,
+    in_bits_per_dim,
+    log_probs,
+    log_z_of,
+    name_of,
+)
 from sslterm.methods.base import Clusters, EmbedsViews, Encodes, Likelihood, Method, Reconstructs, Solves
+from sslterm.nn.ais import QUICK_BETAS
 
 GALLERY = 10_000
 """Most training images that vote in the online kNN."""
@@ -43,7 +52,9 @@ def online_metrics(method: Method, train: Store, test: Store, *, seed: int) -> I
     - EmbedsViews: `test/alignment`, `test/uniformity`, `test/embedding_std` (over 1/sqrt(D)),
       `test/embedding_scale` (standard deviation as it is) and `test/embedding_rank_share` of what the loss
       compares; Clusters: `test/used_clusters` (a share)
-    - Likelihood: `test/nll_nats` (exact), `test/neg_elbo_nats` (bound) or `test/nll_estimate_nats`
+    - Likelihood: `test/nll_nats` (exact), `test/neg_elbo_nats` (bound) or `test/nll_estimate_nats`; of
+      8-bit pixels also in bits/dim; where log Z is estimated, by 1,000 betas and 100 chains, also
+      `test/log_z_error_nats` (its standard error) and `test/ais_effective_chains` (that carry the weight)
     - Reconstructs: `test/mse`
     - Solves: the figures of its task, e.g. `test/accuracy`
 
@@ -61,8 +72,14 @@ def online_metrics(method: Method, train: Store, test: Store, *, seed: int) -> I
     if isinstance(method, Clusters):
         yield "test/used_clusters", _used_clusters(method, test, index)
     if isinstance(method, Likelihood):
-        nats = -log_probs(method, test, index, seed=seed)
-        yield f"test/{NAMES[method.likelihood_kind]}", float(nats.mean())
+        log_z = log_z_of(method, seed=seed, betas=QUICK_BETAS) if isinstance(method, Unnormalized) else None
+        nats = float(-log_probs(method, test, index, seed=seed, log_z=log_z).mean())
+        yield f"test/{name_of(method)}", nats
+        if in_bits(method):
+            yield f"test/{in_bits_per_dim(name_of(method))}", nats / (math.prod(test.shape) * math.log(2))
+        if log_z is not None:
+            yield "test/log_z_error_nats", log_z.standard_error
+            yield "test/ais_effective_chains", log_z.effective_chains
     if isinstance(method, Reconstructs):
         with own_randomness(device_of(method), seed):
             error = reconstruction_error(method, test, index)

@@ -15,9 +15,11 @@ from sslterm.evaluate.features import (
     device_of,
     double,
     evaluating,
+    fitting,
     own_randomness,
     rankme,
     singular_values,
+    stills,
 )
 from sslterm.evaluate.fidelity import draw_samples
 from sslterm.evaluate.latent import has_plane, latent_plane
@@ -167,12 +169,14 @@ def neighbours_panel(method: Encodes, images: Tensor) -> Panel:
     cosines = (features[:queries] @ features.T).fill_diagonal_(-2.0)  # an image is not its own neighbour
     nearest = cosines.topk(found, dim=1).indices  # [Q, K]
     own = torch.arange(queries, device=nearest.device)[:, None]
-    rows = images[torch.cat((own, nearest), dim=1).flatten()]
+    rows = stills(images)[torch.cat((own, nearest), dim=1).flatten()]
+    what = "clip (its middle frame)" if images.ndim == 5 else "image"
     caption = (
-        f"each row: a held-out image, then the {found} nearest of {len(images)} by cosine, nearest first"
+        f"each row: a held-out {what}, then the {found} nearest of {len(images)} by cosine, nearest first"
     )
     return images_panel("neighbours", rows, caption, columns=found + 1)
 
 
 def _embedding(method: Encodes, images: Tensor) -> Tensor:
-    return torch.cat([method.encode(part).float() for part in torch.split(images, 250)])
+    size = fitting(250, images.shape[1:])
+    return torch.cat([method.encode(part).float() for part in torch.split(images, size)])

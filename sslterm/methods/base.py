@@ -242,7 +242,13 @@ class Colorizes(Protocol):
 @runtime_checkable
 class Tracks(Protocol):
     def track(self, clip: Tensor, mask: Tensor) -> Tensor:
-        """Clip [T, C, H, W] and mask of its first frame [K, H, W] -> masks [T, K, H, W]."""
+        """Clip [T, C, H, W] of any size and masks of its first frame [K, H, W] -> masks [T, K, H, W].
+
+        Masks are shares in [0, 1]; what is left to 1 is background. The first ones come back as they were.
+        """
+
+    def track_pixels(self, clip: Tensor, mask: Tensor) -> Tensor:
+        """The same with raw pixels in place of features: what tracking has to beat."""
 
 
 @runtime_checkable

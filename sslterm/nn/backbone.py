@@ -13,8 +13,9 @@ from sslterm.nn.resnet import Depth, ResNet
 from sslterm.nn.vit import Size, ViT
 
 BackboneName = Literal[
-    "conv", "resnet18", "resnet18-small", "resnet50", "resnet50-small", "vit-tiny", "vit-small"
-]
+    "conv", "resnet18", "resnet18-small", "resnet50", "resnet50-small",
+    "vit-micro", "vit-tiny", "vit-small", "vit-base",
+]  # fmt: skip
 """`-small` is the stem for images of 32 pixels; "conv" is the small net whose widths the preset gives."""
 
 
@@ -71,19 +72,20 @@ class Backbone(nn.Module):
 
     def layers(self, images: Tensor) -> dict[str, Tensor]:
         """[B, C, H, W] in [0, 1] -> named features in order of depth; the last is what `forward` gives."""
-        return self.net.layers(self._standardised(images))
+        return self.net.layers(self.standardised(images))
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, C, H, W] in [0, 1] -> [B, features], float32."""
-        output: Tensor = self.net(self._standardised(images))
+        output: Tensor = self.net(self.standardised(images))
         return output
 
     def attention(self, images: Tensor) -> Tensor:
         """Of a ViT: how its class token looks at the patches, [B, heads, H / patch, W / patch]."""
         assert isinstance(self.net, ViT)
-        return self.net.attention(self._standardised(images))
+        return self.net.attention(self.standardised(images))
 
-    def _standardised(self, images: Tensor) -> Tensor:
+    def standardised(self, images: Tensor) -> Tensor:
+        """Images as the network sees them: pixel_mean and pixel_std taken off."""
         return (images - self.pixel_mean) / self.pixel_std
 
 

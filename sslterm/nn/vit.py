@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Size = Literal["vit-tiny", "vit-small"]
+Size = Literal["vit-micro", "vit-tiny", "vit-small", "vit-base"]
+""""micro" is our own, for a CPU."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,12 @@ class Shape:
     heads: int
 
 
-SHAPES: dict[str, Shape] = {"vit-tiny": Shape(192, 12, 3), "vit-small": Shape(384, 12, 6)}
+SHAPES: dict[str, Shape] = {
+    "vit-micro": Shape(96, 4, 3),
+    "vit-tiny": Shape(192, 12, 3),
+    "vit-small": Shape(384, 12, 6),
+    "vit-base": Shape(768, 12, 12),
+}
 
 
 class Block(nn.Module):
@@ -76,20 +82,14 @@ class ViT(nn.Module):
         self.token = nn.Parameter(torch.randn(1, 1, shape.width) * 0.02)
         self.blocks = nn.ModuleList(Block(shape.width, shape.heads) for _ in range(shape.depth))
         self.norm = nn.LayerNorm(shape.width, eps=1e-6)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
-        for block in self.blocks:
-            for weight in block.qkv.weight.detach().chunk(3):  # type: ignore[operator, union-attr]
-                nn.init.xavier_uniform_(weight)  # query, key and value are layers of their own
+        init_linear_layers(self)
         fan = channels * patch**2 + shape.width  # the projection of a patch is a linear layer
         nn.init.uniform_(self.embed.weight, -((6 / fan) ** 0.5), (6 / fan) ** 0.5)
         nn.init.zeros_(self.embed.bias)  # type: ignore[arg-type]
 
     def layers(self, images: Tensor) -> dict[str, Tensor]:
         """[B, C, H, W] -> tokens after every third block [B, T, D], and the class token [B, D]."""
-        outputs, x = {}, self._tokens(images)
+        outputs, x = {}, self.tokens(images)
         for number, block in enumerate(self.blocks, start=1):
             x = block(x)
             if number % 3 == 0:
@@ -99,15 +99,18 @@ class ViT(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, features], float32."""
-        x = self._tokens(images)
+        return self.encode_tokens(self.tokens(images))[:, 0]
+
+    def encode_tokens(self, x: Tensor) -> Tensor:
+        """What the blocks and the last norm make of tokens, [B, T, D] -> [B, T, D], float32."""
         for block in self.blocks:
             x = block(x)
-        output: Tensor = self.norm(x)[:, 0]
+        output: Tensor = self.norm(x)
         return output.float()
 
     def attention(self, images: Tensor) -> Tensor:
         """How the class token of the last block looks at the patches, [B, heads, H / patch, W / patch]."""
-        x = self._tokens(images)
+        x = self.tokens(images)
         *first, last = self.blocks
         for block in first:
             x = block(x)
@@ -116,7 +119,19 @@ class ViT(nn.Module):
         looks: Tensor = weights.unflatten(2, grid).float()
         return looks
 
-    def _tokens(self, images: Tensor) -> Tensor:
+    def tokens(self, images: Tensor, kept: Tensor | None = None) -> Tensor:
+        """What goes into the first block: the class token, and the patches with their places.
+
+        Args:
+            images: [B, C, H, W].
+            kept: [B, K] numbers of patches in the order of reading; the others are left out. Without it, all.
+
+        Returns:
+            [B, 1 + K, D] float32.
+
+        Raises:
+            ValueError: the images do not divide into patches.
+        """
         height, width = images.shape[2:]
         if height % self.patch or width % self.patch:
             raise ValueError(
@@ -125,7 +140,21 @@ class ViT(nn.Module):
         grid = self.embed(images)  # [B, D, h, w]
         height, width = grid.shape[2:]
         x = grid.flatten(2).transpose(1, 2) + positions(height, width, self.features, grid.device)
-        return torch.cat((self.token.expand(len(x), -1, -1), x), dim=1)  # [B, 1 + h * w, D], float32
+        if kept is not None:
+            x = x.gather(1, kept[:, :, None].expand(-1, -1, self.features))
+        return torch.cat((self.token.expand(len(x), -1, -1), x), dim=1)
+
+
+def init_linear_layers(module: nn.Module) -> None:
+    """Glorot's uniform weights and no biases; query, key and value are layers of their own."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.xavier_uniform_(part.weight)
+            nn.init.zeros_(part.bias)
+    for part in module.modules():
+        if isinstance(part, Block):
+            for weight in part.qkv.weight.detach().chunk(3):
+                nn.init.xavier_uniform_(weight)
 
 
 def positions(height: int, width: int, features: int, device: torch.device | None = None) -> Tensor:

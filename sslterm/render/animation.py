@@ -19,8 +19,10 @@ _END_MS: Final = 500
 """How long the first and the last image stand."""
 
 
-def write_gif(frames: NDArray[np.uint8], path: Path) -> None:
-    """Write images [T, C, H, W] as a GIF that runs forth and back for ever, whole or not at all.
+def write_gif(frames: NDArray[np.uint8], path: Path, *, back: bool = True) -> None:
+    """Write images [T, C, H, W] as a GIF that runs for ever, forth and back or from the start again.
+
+    It is written whole or not at all.
 
     All frames share one palette, so that colours do not flicker.
 
@@ -32,7 +34,7 @@ def write_gif(frames: NDArray[np.uint8], path: Path) -> None:
     pictures = [Image.fromarray(picture[0]) for picture in large]
     if frames.shape[1] == 3:
         pictures = _in_one_palette(large)
-    order = [*range(len(pictures)), *range(len(pictures) - 2, 0, -1)]
+    order = [*range(len(pictures)), *(range(len(pictures) - 2, 0, -1) if back else ())]
     stands = [_END_MS if place in (0, len(pictures) - 1) else FRAME_MS for place in order]
     content = io.BytesIO()
     first, *others = (pictures[place] for place in order)

@@ -248,6 +248,12 @@ def _draw_y_axis(cells: Cells, frame: Frame, ranges: Ranges) -> None:
 def x_ticks(ranges: Ranges, count: int, *, time: bool = False) -> list[tuple[float, str]]:
     """Places on the axis of x as it is scaled, with their names; seconds as times, where it is of `time`."""
     low, high = ranges.x
+    if ranges.points:
+        step = -(
+            -len(ranges.points) // max(count, 1)
+        )  # the last is always named, and every so many before it
+        named = enumerate(ranges.points)
+        return [(float(n), name) for n, name in named if (len(ranges.points) - 1 - n) % step == 0]
     if ranges.log_x:
         ticks = log_ticks(10.0**low, 10.0**high, count)
         return [(float(np.log10(t)), f"{short(t)} s" if time else short(t)) for t in ticks]
@@ -266,6 +272,7 @@ def _draw_x_axis(cells: Cells, plot: Plot, frame: Frame, ranges: Ranges) -> None
     free = frame.left
     for tick, label in x_ticks(ranges, max(columns // 12, 3), time=plot.x_label == TIME):
         place = frame.left + round((tick - low) / (high - low) * (2 * columns - 1)) // 2
-        start = max(place - text_width(label) // 2, free)
+        start = place - text_width(label) // 2
+        start = max(min(start, end - text_width(label)) if ranges.points else start, free)
         if start + text_width(label) <= end:
             free = cells.put(label, row, start, MUTED) + 1

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from sslterm.render.cells import Cells
 from sslterm.render.cursor import Mark, Reading, Spot
@@ -11,16 +14,23 @@ from sslterm.render.quantity import number
 from sslterm.run.panels import Panel
 
 
+def places_of(panel: Panel) -> NDArray[Any]:
+    """Where the points of a curve stand: at their numbers, or evenly in the panel's range, [N]."""
+    count = panel.array.shape[1]
+    return np.arange(count) if panel.x_range is None else np.linspace(*panel.x_range, count)
+
+
 def plot_of(panel: Panel) -> Plot:
-    """A curve panel as a plot over the number of the point."""
-    x = np.arange(panel.array.shape[1])
+    """A curve panel as a plot."""
+    x = places_of(panel)
     names = [panel.labels[i] if i < len(panel.labels) else "" for i in range(len(panel.array))]
     lines = tuple(
         Line(name=n, x=x, y=y, hue=i) for i, (n, y) in enumerate(zip(names, panel.array, strict=True))
     )
     return Plot(
-        title="", lines=lines, unit=panel.y_label, x_label=panel.x_label, low=panel.low, high=panel.high
-    )
+        title="", lines=lines, unit=panel.y_label, x_label=panel.x_label, low=panel.low, high=panel.high,
+        points=panel.points,
+    )  # fmt: skip
 
 
 def draw_curve(panel: Panel, width: int, height: int, *, color: bool) -> tuple[Cells, str]:
@@ -41,7 +51,7 @@ def locate_sample(panel: Panel, width: int, height: int, row: int, column: int) 
         return None
     low, high = ranges.x
     x = low + (column - gutter + 0.5) / max(width - gutter, 1) * (high - low)
-    return Spot(0, int(np.clip(round(x), 0, panel.array.shape[1] - 1)))
+    return Spot(0, int(np.abs(places_of(panel) - x).argmin()))
 
 
 def move_sample(panel: Panel, width: int, height: int, spot: Spot, dx: int, dy: int) -> Spot:
@@ -56,8 +66,8 @@ def read_sample(panel: Panel, width: int, height: int, spot: Spot) -> Reading | 
         return None
     gutter = _gutter(panel, width, height)
     low, high = ranges.x
-    columns = width - gutter
-    column = gutter + min(round((spot.column - low) / (high - low) * (2 * columns - 1)) // 2, columns - 1)
+    columns, x = width - gutter, float(places_of(panel)[spot.column])
+    column = gutter + min(round((x - low) / (high - low) * (2 * columns - 1)) // 2, columns - 1)
     rows = height - 1 if gutter else height
     values = panel.array[:, spot.column]
     named = [
@@ -65,6 +75,8 @@ def read_sample(panel: Panel, width: int, height: int, spot: Spot) -> Reading | 
         else number(float(value))
         for i, value in enumerate(values)
     ]  # fmt: skip
-    place = f"{panel.x_label or 'point'} {spot.column}"
+    points = panel.points
+    where = spot.column if panel.x_range is None else number(x)
+    place = points[spot.column] if spot.column < len(points) else f"{panel.x_label or 'point'} {where}"
     unit = f" {panel.y_label}" if panel.y_label else ""
     return Reading(spot, f"{place}: {', '.join(named)}{unit}", Mark("line", 2, column, 2 * rows, column + 1))

@@ -158,7 +158,8 @@ def with_axes(area: Image.Image, ranges: Ranges, x_label: str, y_label: str) -> 
     label = line_height(TEXT_SIZE) + 4
     left = max(text_size(name, SMALL_SIZE)[0] for _, name in y_ticks) + 12 + (label if y_label else 0)
     below = line_height(SMALL_SIZE) + 8 + (label if x_label else 0)
-    above, right = line_height(SMALL_SIZE) // 2 + 2, 24
+    above = line_height(SMALL_SIZE) // 2 + 2
+    right = max([24, *(text_size(name, SMALL_SIZE)[0] // 2 + 2 for name in ranges.points[-1:])])
     picture = Image.new("RGB", (left + area.width + right, above + area.height + below), PAPER)
     picture.paste(area, (left, above))
     draw = ImageDraw.Draw(picture)

@@ -101,6 +101,7 @@ class Plot:
         steady: whether the range of y is rounded outwards, so that it rarely changes as the data grows.
         cursor: the place on the axis that is read off.
         notes: what stands after the title.
+        points: names of the places 0, 1, ... on the axis of x, where they are no numbers.
     """
 
     title: str
@@ -115,16 +116,18 @@ class Plot:
     steady: bool = False
     cursor: float | None = None
     notes: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Ranges:
-    """What the axes span; logarithms to base 10 of y where `log_y`, of x where `log_x`."""
+    """What the axes span; logarithms to base 10 of y where `log_y`, of x where `log_x`; names of points on x."""
 
     x: tuple[float, float]
     y: tuple[float, float]
     log_y: bool
     log_x: bool = False
+    points: tuple[str, ...] = ()
 
     def across(self, place: float) -> float:
         """A place on the axis of x as a share of it: 0 at its left end, 1 at its right end; NaN where it has none."""
@@ -171,7 +174,7 @@ def ranges_of(plot: Plot) -> Ranges | None:
         low, high = rounded_outwards(low, high)
     if log_x:
         x = float(np.log10(x[0])), float(np.log10(x[1]))
-    return Ranges(x if x[1] > x[0] else (x[0], x[0] + 1), (low, high), log_y, log_x)
+    return Ranges(x if x[1] > x[0] else (x[0], x[0] + 1), (low, high), log_y, log_x, plot.points)
 
 
 def rounded_outwards(low: float, high: float) -> tuple[float, float]:

@@ -19,11 +19,12 @@ Direction = Literal["higher", "lower", ""]
 """Which values of a metric are better; "" where neither is."""
 
 _HIGHER: Final = frozenset(
-    {"accuracy", "knn", "linear", "linear-sgd", "lowshot", "rankme", "precision", "recall", "coverage",
-     "smallest_class", "images_per_second"}
+    {"accuracy", "knn", "linear", "linear-sgd", "lowshot", "finetune", "rankme", "precision", "recall", "coverage",
+     "smallest_class", "images_per_second", "ais_effective_chains", "tiles_in_place", "colour", "J", "F", "J&F"}
 )  # fmt: skip
 _LOWER: Final = frozenset(
-    {"loss", "mse", "neg_elbo", "nll", "nll_estimate", "iw_nll", "bits_per_dim", "FD", "class_kl"}
+    {"loss", "mse", "mse_restored", "mse_masked", "neg_elbo", "nll", "nll_estimate", "iw_nll", "bits_per_dim",
+     "FD", "class_kl"}
 )  # fmt: skip
 _UNIT: Final = re.compile(r"_(nats|bits_per_dim|bits)$")
 _OPPONENTS: Final = frozenset({"generator", "discriminator", "critic"})

@@ -116,7 +116,7 @@ def create_run(root: Path, method: str, preset: str, name: str | None = None) ->
     try:
         root.mkdir(parents=True, exist_ok=True)
         if name is not None:
-            _check_name(name)
+            check_name(name)
             (root / name).mkdir()
             return RunDirectory(root / name)
         stem = f"{method}-{_file_safe(preset)}-"
@@ -144,7 +144,8 @@ def create_run(root: Path, method: str, preset: str, name: str | None = None) ->
         ) from error
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise UsageError where a run cannot be called `name`."""
     if name == NEWEST:
         raise UsageError(
             f"a run cannot be called {NEWEST!r}: that means the newest run", "choose another --name"

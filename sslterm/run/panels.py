@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import lzma
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -47,7 +48,9 @@ class Panel:
         low, high: range of the values; None takes the data's own.
         center: value of the neutral colour of a diverging map; None means a sequential map.
         labels: names of bars, series, classes, or of the columns of an image grid.
+        points: names of the points of a curve, where they are no numbers.
         x_label, y_label: what the axes are, with units.
+        x_range: where the first and the last point of a curve stand; None numbers the points from 0.
     """
 
     name: str
@@ -59,8 +62,10 @@ class Panel:
     high: float | None = None
     center: float | None = None
     labels: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
     x_label: str = ""
     y_label: str = ""
+    x_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -135,8 +140,15 @@ def _checked(about: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a panel besides its array, all of the types they should have."""
     texts = ("name", "kind", "caption", "x_label", "y_label")
     taken = {key: str(about[key]) for key in texts if key in about}
-    columns, labels = about.get("columns", 0), about.get("labels", [])
-    if not isinstance(columns, int) or not isinstance(labels, list):
+    columns, labels, points = about.get("columns", 0), about.get("labels", []), about.get("points", [])
+    if not isinstance(columns, int) or not isinstance(labels, list) or not isinstance(points, list):
         raise ValueError("its description is damaged")
-    ranges = {key: None if about.get(key) is None else float(about[key]) for key in ("low", "high", "center")}
-    return {**taken, **ranges, "columns": max(0, columns), "labels": tuple(map(str, labels))}
+    ranges: dict[str, Any] = {
+        key: None if about.get(key) is None else float(about[key]) for key in ("low", "high", "center")
+    }
+    between = about.get("x_range")
+    if between is not None:
+        first, last = map(float, between)
+        ranges["x_range"] = (first, last) if math.isfinite(last - first) and first != last else None
+    names = {"labels": tuple(map(str, labels)), "points": tuple(map(str, points))}
+    return {**taken, **ranges, **names, "columns": max(0, columns)}

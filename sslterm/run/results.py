@@ -19,7 +19,8 @@ ENCODER = "encode"
 def measured(results: Iterable[Event]) -> dict[str, tuple[float, int]]:
     """The newest value of each measure of the encoder, by name, and after how many training images.
 
-    Names say the data: "probe/knn[patterns]", "probe/linear[cifar10]". What is damaged is passed over.
+    Names say the data: "probe/knn[patterns]", "probe/linear[cifar10]"; and what was done with which layers,
+    where that was said: "probe/finetune[cifar10; conv1=frozen]". What is damaged is passed over.
     """
     found: dict[str, tuple[float, int]] = {}
     for result in results:
@@ -31,5 +32,6 @@ def measured(results: Iterable[Event]) -> dict[str, tuple[float, int]]:
                 continue
             accuracy = row.get("accuracy")
             if isinstance(accuracy, int | float) and math.isfinite(accuracy):
-                found[f"{PROBE}/{row.get('protocol')}[{result.get('data')}]"] = (float(accuracy), images)
+                of = "; ".join(str(part) for part in (result.get("data"), row.get("layers")) if part)
+                found[f"{PROBE}/{row.get('protocol')}[{of}]"] = (float(accuracy), images)
     return found

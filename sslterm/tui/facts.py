@@ -28,7 +28,10 @@ SIGNS: Final[Mapping[str, tuple[str, int]]] = {
 LIVE: Final = frozenset({"starting", "running", "paused"})
 """States in which a trainer is at work and answers requests."""
 
-_COMMANDS: Final = {"sample": "sample", "decode": "traverse", "reconstruct": "reconstruct", "encode": "probe"}
+_COMMANDS: Final = {
+    "sample": "sample", "decode": "traverse", "reconstruct": "reconstruct", "complete": "complete",
+    "colorize": "colorize", "track": "track", "predict": "predict", "encode": "probe",
+}  # fmt: skip
 """What can be done with a trained method, by its capabilities."""
 
 

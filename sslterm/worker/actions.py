@@ -3,44 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sslterm.catalog import CATALOG
-from sslterm.data.store import Store
 from sslterm.engine.build import build_method
 from sslterm.errors import DataError, UsageError, did_you_mean
 from sslterm.evaluate.features import choose, encode, evaluating, own_randomness, rankme, relative_std
 from sslterm.evaluate.fidelity import SAMPLES, draw_samples, fidelity
-from sslterm.evaluate.likelihood import ImportanceWeighted, likelihood
+from sslterm.evaluate.likelihood import ImportanceWeighted, Unnormalized, likelihood
 from sslterm.evaluate.online import reconstruction_error, solved
 from sslterm.evaluate.panels import images_panel, reconstructions_panel
-from sslterm.evaluate.probe import probe
-from sslterm.methods.base import Encodes, Likelihood, Method, Reconstructs, Samples, Solves
-from sslterm.run.events import append_event
-from sslterm.run.results import PROBE
-from sslterm.worker.desk import Desk, other_source, read_image
+from sslterm.evaluate.tracking import tracking
+from sslterm.methods.base import Encodes, Likelihood, Method, Reconstructs, Samples, Solves, Tracks
+from sslterm.nn.ais import BETAS, CHAINS
+from sslterm.worker.desk import Desk, read_image
 from sslterm.worker.embedding import embed, neighbours
 from sslterm.worker.explore import CODES, code_of, decode_codes, explore, interpolate, traverse
+from sslterm.worker.features import search, write_all
 from sslterm.worker.outputs import Report, Stage, partial_reporter, stages, write_output
+from sslterm.worker.prediction import predict
+from sslterm.worker.probing import probe_run
 from sslterm.worker.requests import (
     Code,
+    Colorize,
+    Complete,
     Decode,
     Embed,
     Evaluate,
     Explore,
+    Features,
     Interpolate,
     Neighbours,
+    Predict,
     Probe,
     Reconstruct,
     Reload,
     Request,
     Sample,
+    Search,
+    Track,
     Traverse,
 )
+from sslterm.worker.restore import colorize, complete
+from sslterm.worker.tracking import track
 
 
 def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
@@ -57,8 +65,16 @@ def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
             result = traverse(desk, request, report)
         case Reconstruct():
             result = _reconstruct(desk, request, report)
+        case Complete():
+            result = complete(desk, request, report)
+        case Colorize():
+            result = colorize(desk, request, report)
+        case Track():
+            result = track(desk, request, report)
+        case Predict():
+            result = predict(desk, request, report)
         case Probe():
-            result = _probe(desk, request, report)
+            result = probe_run(desk, request, report)
         case Evaluate():
             result = _evaluate(desk, request, report)
         case Explore():
@@ -73,6 +89,10 @@ def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
             result = embed(desk, request, report)
         case Neighbours():
             result = neighbours(desk, request, report)
+        case Features():
+            result = write_all(desk, request, report)
+        case Search():
+            result = search(desk, request, report)
         case Reload():
             desk.reload()
             result = {"images": desk.loaded.images}
@@ -149,25 +169,6 @@ def _reconstruct(desk: Desk, request: Reconstruct, report: Report) -> dict[str, 
     return {"n": len(results), "mse": mean, "results": results}
 
 
-def _probe(desk: Desk, request: Probe, report: Report) -> dict[str, Any]:
-    if not isinstance(desk.loaded.method, Encodes):
-        raise desk.cannot("probe")
-    stage = stages(report)
-    train, test, data = desk.train, desk.test, desk.data
-    if request.data:
-        source = other_source(desk, request.data, stage)
-        train, test, data = Store(source.train, desk.device), Store(source.test, desk.device), source.name
-    layers = None if not request.layers else () if request.layers == ("all",) else request.layers
-    results = probe(
-        desk.loaded.method, _untrained(desk), train, test,
-        protocols=request.protocols, layers=layers, seed=request.seed, progress=stage,
-    )  # fmt: skip
-    found = {"data": data, "images": desk.loaded.images, "results": list(results)}
-    with suppress(OSError):  # a run that is read-only can be probed all the same
-        append_event(desk.run.results, PROBE, **found)
-    return found
-
-
 def _untrained(desk: Desk) -> Method:
     """The run's network as it was before training."""
     return build_method(desk.loaded.experiment, desk.loaded.inputs).to(desk.device)
@@ -175,7 +176,7 @@ def _untrained(desk: Desk) -> Method:
 
 def _evaluate(desk: Desk, request: Evaluate, report: Report) -> dict[str, Any]:
     method = desk.loaded.method
-    if not isinstance(method, Likelihood | Samples | Reconstructs | Encodes | Solves):
+    if not isinstance(method, Likelihood | Samples | Reconstructs | Encodes | Solves | Tracks):
         raise desk.cannot("evaluate")
     if request.samples and not isinstance(method, ImportanceWeighted):
         kind = (
@@ -186,6 +187,11 @@ def _evaluate(desk: Desk, request: Evaluate, report: Report) -> dict[str, Any]:
         raise UsageError(
             f"{desk.loaded.experiment.run.method} has no importance-weighted bound: {kind}",
             "leave --samples out",
+        )
+    if (request.betas or request.chains) and not isinstance(method, Unnormalized):
+        raise UsageError(
+            f"{desk.loaded.experiment.run.method} has no log Z that would have to be estimated",
+            "leave --betas and --chains out",
         )
     results: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
@@ -208,13 +214,16 @@ def _measures(
         untrained = _untrained(desk)
         assert isinstance(untrained, Likelihood)
         yield "likelihood", likelihood(
-            method, desk.test, n=n, k=request.samples or None, seed=seed,
+            method, desk.test, n=n, k=request.samples or None,
+            betas=request.betas or BETAS, chains=request.chains or CHAINS, seed=seed,
             train=desk.train, untrained=untrained, progress=progress,
         )  # fmt: skip
     if isinstance(method, Reconstructs):
         yield "reconstruction", _reconstruction(method, desk, n, seed)
     if isinstance(method, Solves):
         yield "task", _task(method, desk, n, seed)
+    if isinstance(method, Tracks):
+        yield "tracking", _tracking(method, desk, n, progress)
     if isinstance(method, Encodes):
         yield "embedding", _embedding(method, desk, n, seed)
     if isinstance(method, Samples):
@@ -239,6 +248,10 @@ def _task(method: Solves, desk: Desk, n: int | None, seed: int) -> Iterator[dict
         error = float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
         about = {"kind": "estimate", "standard_error": error, "n": len(values), "split": "test", "seed": seed}
         yield {"name": name, "value": float(values.mean()), "unit": method.solved[name], **about}
+
+
+def _tracking(method: Tracks, desk: Desk, n: int | None, progress: Stage) -> Iterator[dict[str, Any]]:
+    yield from tracking(method, desk.footage(progress)[:n], progress=progress)
 
 
 def _embedding(method: Encodes, desk: Desk, n: int | None, seed: int) -> Iterator[dict[str, Any]]:

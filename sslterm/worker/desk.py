@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sslterm.config.schema import DataConfig
+from sslterm.config.schema import ClipConfig, DataConfig
+from sslterm.data.catalog import SOURCES
 from sslterm.data.decode import UnreadableError, decode
-from sslterm.data.source import Source, load_source
+from sslterm.data.source import Footage, Source, load_footage, load_source
 from sslterm.data.store import Store
 from sslterm.engine.checkpoint import newest_checkpoint
 from sslterm.engine.load import Loaded
@@ -50,6 +51,17 @@ class Desk:
     @cached_property
     def test(self) -> Store:
         return Store(self.loaded.source.test, self.device)
+
+    def footage(self, progress: Stage) -> list[Footage]:
+        """The held-out sequences, whole.
+
+        Raises:
+            UsageError: the run was trained on still images.
+        """
+        section = self.loaded.experiment.data
+        if not isinstance(section, ClipConfig):
+            raise UsageError(f"{self.data} has no video", "name a clip")
+        return load_footage(section, progress)
 
     def space(self, progress: Stage) -> Space:
         """Where samples are judged; made once."""
@@ -92,10 +104,16 @@ class Desk:
 def other_source(desk: Desk, name: str, progress: Stage) -> Source:
     """Another data set at the size and with the channels that the run was trained on."""
     inputs, path = desk.loaded.inputs, Path(name).expanduser()
+    trained_on = desk.loaded.experiment.data
     section = DataConfig(
         name="folder" if path.is_dir() else name, path=str(path.resolve()) if path.is_dir() else "",
-        size=inputs.height, train_images=0, test_images=0, seed=desk.loaded.experiment.data.seed,
+        size=inputs.height, train_images=0, test_images=0, seed=trained_on.seed,
     )  # fmt: skip
+    if isinstance(trained_on, ClipConfig) and name in SOURCES and SOURCES[name].kind == "clips":
+        section = ClipConfig(
+            **dataclasses.asdict(section),
+            frames=trained_on.frames, stride=trained_on.stride, motion=1.0,
+        )  # fmt: skip
     source = load_source(section, progress)
     train, test = (
         dataclasses.replace(split, images=_with_channels(split.images, inputs.channels))
@@ -123,6 +141,9 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> Tensor:
 
 def _with_channels(images: Tensor, channels: int) -> Tensor:
     """uint8 [N, C, H, W] in grey or colour -> with `channels` (luma of ITU-R 601 for grey)."""
+    if images.ndim == 5:  # clips
+        clips: Tensor = _with_channels(images.flatten(0, 1), channels).unflatten(0, images.shape[:2])
+        return clips
     if images.shape[1] == channels:
         return images
     if channels == 3:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from sslterm.errors import UsageError
 from sslterm.evaluate.components import leading_components
-from sslterm.evaluate.features import choose, double, encode, own_randomness
+from sslterm.evaluate.features import choose, double, encode, own_randomness, stills
 from sslterm.evaluate.panels import flat_map, pca_words
 from sslterm.evaluate.tsne import tsne_map
 from sslterm.methods.base import Encodes
@@ -117,7 +117,7 @@ def neighbours(desk: Desk, request: Neighbours, report: Report) -> dict[str, Any
     with one_thread():
         places, similarities = nearest(embedding.features, request.place, request.k)
         shown = torch.tensor([request.place, *places])
-        images = desk.test.batch(embedding.index[shown]).images
+        images = stills(desk.test.batch(embedding.index[shown]).images)
     return {
         "places": places,
         "similarities": similarities,

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from sslterm.errors import UsageError
 from sslterm.render.animation import write_gif
-from sslterm.render.png import write_png
+from sslterm.render.png import save_picture, write_png
 from sslterm.run.files import claim_file
 from sslterm.run.layout import RunDirectory
 from sslterm.run.packed import pack
@@ -79,6 +80,39 @@ def partial_reporter(report: Report) -> Callable[[Tensor], None]:
     return watch
 
 
+def write_picture(run: RunDirectory, image: Tensor, stem: str, out: str) -> str:
+    """Write a picture [C, H, W] in [0, 1] as it is, pixel by pixel; returns its path.
+
+    Args:
+        out: the file that the person named; "" takes a new name in RUN/outputs.
+
+    Raises:
+        UsageError: `out` names neither a .png nor a .npz.
+        OSError: it cannot be written.
+    """
+    path = _named(out) if out else None
+    if path is None:
+        folder = run.path / "outputs"
+        folder.mkdir(exist_ok=True)
+        path = claim_file(folder, stem, ".png", beside=(".npz", ".gif"))
+    if path.suffix.lower() == ".npz":
+        array = image[None].float().cpu().numpy()
+        save_panel(Panel(name=stem, kind="images", array=array, caption=stem, low=0.0, high=1.0), path)
+    else:
+        pixels = to_bytes(image)
+        save_picture(Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)), path)
+    return str(path)
+
+
+def _named(out: str) -> Path:
+    """The file that a person named, in a folder that exists."""
+    path = Path(out).expanduser()
+    if path.suffix.lower() not in (".png", ".npz"):
+        raise UsageError(f"--out {out}: pictures are .png, numbers .npz")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def write_output(
     run: RunDirectory,
     panel: Panel,
@@ -87,6 +121,7 @@ def write_output(
     *,
     also: Mapping[str, NDArray[Any]] | None = None,
     frames: NDArray[np.uint8] | None = None,
+    back: bool = True,
 ) -> str:
     """Write a panel as a picture and as numbers; returns the path that the person should open.
 
@@ -94,16 +129,14 @@ def write_output(
         out: the file that the person named; "" takes a new name in RUN/outputs.
         also: arrays that go into the .npz beside the panel's own.
         frames: [T, C, H, W] of an animation, written beside the picture as a GIF.
+        back: it runs forth and back.
 
     Raises:
         UsageError: `out` names neither a .png nor a .npz.
         OSError: it cannot be written.
     """
     if out:
-        path = Path(out).expanduser()
-        if path.suffix.lower() not in (".png", ".npz"):
-            raise UsageError(f"--out {out}: pictures are .png, numbers .npz")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = _named(out)
         if path.suffix.lower() == ".png":
             write_png(panel, path)
         else:
@@ -115,5 +148,5 @@ def write_output(
         write_png(panel, path)
         save_panel(panel, path.with_suffix(".npz"), also=also)
     if frames is not None:
-        write_gif(frames, path.with_suffix(".gif"))
+        write_gif(frames, path.with_suffix(".gif"), back=back)
     return str(path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sslterm.config.read import parse
-from sslterm.config.schema import Count, Natural
+from sslterm.config.schema import Count, Natural, Positive
 from sslterm.errors import UsageError, did_you_mean
 
 
@@ -52,12 +52,68 @@ class Reconstruct:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Complete:
+    images: tuple[str, ...] = ()
+    """Files; without any, `n` held-out images."""
+    mask: str = "center"
+    """"center", "bottom" or "random", or a picture of the size of the images, white where they are to be filled."""
+    n: Count = 16
+    seed: Natural = 0
+    out: str = ""
+    watch: bool = False
+    """Report partial pictures too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Colorize:
+    images: tuple[str, ...] = ()
+    """Files; without any, `n` held-out images."""
+    n: Count = 16
+    seed: Natural = 0
+    out: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    clip: str = ""
+    """A folder of frames or a video file; without it, `n` held-out sequences."""
+    mask: str = ""
+    """Of the first frame; without it, the one that lies beside the frames."""
+    frames: Natural = 0
+    """How many to read of the clip; 0 reads all."""
+    n: Count = 3
+    seed: Natural = 0
+    out: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict:
+    clip: str = ""
+    """A folder of frames or a video file; without it, `clips` held-out sequences."""
+    n: Count = 4
+    """Frames to predict."""
+    beyond: bool = False
+    """Predict what comes after the end, instead of the last frames from those before."""
+    clips: Count = 4
+    seed: Natural = 0
+    out: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Probe:
     protocols: tuple[str, ...] = ("knn", "linear")
     layers: tuple[str, ...] = ()
     """Names of layers, or "all"; without any, what the method's `encode` gives."""
     data: str = ""
     """Another data set, by name, or a folder."""
+    treatments: tuple[str, ...] = ()
+    """What `finetune` does with which layers, "conv1=frozen"; see `evaluate.treatment`."""
+    rate: Positive = 1e-3
+    """Of fine-tuning, for all other layers."""
+    epochs: Natural = 0
+    """Of fine-tuning; 0 takes 10, or more where images are few."""
+    augment: Literal["auto", "none", "flip", "shift", "both"] = "auto"
+    """How fine-tuning varies images; auto: both, but digits and letters are not mirrored."""
     seed: Natural = 0
 
 
@@ -67,6 +123,9 @@ class Evaluate:
     """Held-out images, and samples; 0 takes all images and 1,000 samples."""
     samples: Natural = 0
     """Importance samples of the bound; 0 leaves it out."""
+    betas: Natural = 0
+    chains: Natural = 0
+    """Steps and chains of annealed importance sampling, where log Z is estimated; 0 takes 10,000 and 100."""
     seed: Natural = 0
 
 
@@ -134,18 +193,47 @@ class Neighbours:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Features:
+    """-> {path, n, dimensions, layer, data, splits}: features of all images, written to a file."""
+
+    out: str
+    """A file ending in .npz, .safetensors or .parquet; or a folder, which gets an .npz."""
+    data: str = ""
+    """Another data set, by name, or a folder."""
+    split: Literal["all", "train", "test"] = "all"
+    layer: str = ""
+    """The name of a layer; without it, what the method's `encode` gives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """-> {path, data, n, results: [{image, neighbours: [{similarity, split, index, label, file}]}]}"""
+
+    images: tuple[str, ...]
+    """Files."""
+    data: str = ""
+    split: Literal["all", "train", "test"] = "all"
+    k: Count = 8
+    out: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reload:
     """-> {images}: go over to the newest checkpoint."""
 
 
 Request = (
-    Sample | Traverse | Reconstruct | Probe | Evaluate
-    | Explore | Decode | Code | Interpolate | Embed | Neighbours | Reload
+    Sample | Traverse | Reconstruct | Complete | Colorize | Track | Predict
+    | Probe | Evaluate | Explore | Decode | Code | Interpolate | Embed | Neighbours | Features | Search | Reload
 )  # fmt: skip
 REQUESTS: Mapping[str, type[Request]] = {
     "sample": Sample,
     "traverse": Traverse,
     "reconstruct": Reconstruct,
+    "complete": Complete,
+    "colorize": Colorize,
+    "track": Track,
+    "predict": Predict,
     "probe": Probe,
     "evaluate": Evaluate,
     "explore": Explore,
@@ -154,6 +242,8 @@ REQUESTS: Mapping[str, type[Request]] = {
     "interpolate": Interpolate,
     "embed": Embed,
     "neighbours": Neighbours,
+    "features": Features,
+    "search": Search,
     "reload": Reload,
 }
 """By the request's `do`."""

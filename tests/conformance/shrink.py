@@ -26,6 +26,8 @@ METHODS = [(method, preset_names(method)[0]) for method in CATALOG if preset_nam
 
 GREY = {"digits", "mnist", "fashion-mnist", "kmnist"}
 WIDEST = 32
+LARGEST = {"dcgan": 64, "context-encoder": 128}
+"""Sides of images that go with the numbers of widths in the presets."""
 
 
 def shrink(method: str, preset: str, *, batch: int = 16, steps: int = 12, **changes: Any) -> Experiment:
@@ -37,8 +39,12 @@ def shrink(method: str, preset: str, *, batch: int = 16, steps: int = 12, **chan
     table = to_table(resolve(method, preset))
     data = table["data"]
     name = "digits" if data["name"] in GREY else "sprites" if "frames" in data else "shapes"
-    data.update(name=name, path="", size=min(data["size"] or 32, 64 if method == "dcgan" else 32))
+    name = "scenes" if data["name"] == "scenes" else name  # of which tiles are cut that need room
+    most = 64 if name == "scenes" else LARGEST.get(method, 32)
+    data.update(name=name, path="", size=min(data["size"] or 32, most))
     data.update(train_images=96, test_images=64)
+    if "motion" in data:
+        data.update(motion=1.0)  # drawn clips all move
     table["train"].update(
         images=steps * batch, batch=batch, micro_batches=1, precision="float32", compile=False
     )

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sslterm.errors import UsageError
-from sslterm.methods.joint_embedding.pirl import PIRL, cut, nce, pick
+from sslterm.methods.joint_embedding.pirl import PIRL, nce
+from sslterm.nn.tiles import cut, pick
 from tests.embedding_parts import ENCODER, STILL, Recorder, batch_of, inputs, stream_of, unit
 
 TEMPERATURE = 0.2
@@ -58,7 +59,7 @@ def build(transform: str = "jigsaw", side: int = 18, **changes: object) -> PIRL:
 @pytest.mark.parametrize("side", [18, 20])
 def test_tiles_are_cut_in_order_of_reading(side: int) -> None:
     images = batch_of(2, side=side).images
-    tiles = cut(images)
+    tiles = cut(images, 3)
     assert tiles.shape == (2, 9, 3, 6, 6)
     rest = (side - 18) // 2
     for number in range(9):
@@ -68,7 +69,7 @@ def test_tiles_are_cut_in_order_of_reading(side: int) -> None:
 
 def test_the_jigsaw_shuffles_every_image_in_its_own_way() -> None:
     images = batch_of(8, side=18).images
-    tiles, shuffled = cut(images), build().transform(images)
+    tiles, shuffled = cut(images, 3), build().transform(images)
     orders = set()
     for before, after in zip(tiles, shuffled, strict=True):
         order = [next(i for i in range(9) if torch.equal(before[i], tile)) for tile in after]

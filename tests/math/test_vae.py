@@ -13,7 +13,8 @@ from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs
-from sslterm.methods.latent.vae import VAE, kl_to_standard_normal, normal_log_density
+from sslterm.methods.latent.latent_model import kl_to_standard_normal, normal_log_density
+from sslterm.methods.latent.vae import VAE
 
 
 def make(

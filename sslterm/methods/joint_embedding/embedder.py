@@ -199,8 +199,9 @@ def logits_panel(positive: Tensor, negative: Tensor, *, temperature: float, of: 
         ),
         low=0.0,
         labels=("positive", "negative"),
-        x_label=f"logit, {-bound:.1f} to {bound:.1f} in {BINS} bins",
+        x_label="logit",
         y_label="% of the pairs",
+        x_range=((1 / BINS - 1) * bound, (1 - 1 / BINS) * bound),  # the middles of the bins
     )
 
 

@@ -50,6 +50,7 @@ from sslterm.methods.joint_embedding.embedder import (
 )
 from sslterm.nn.bank import Bank, noise_contrast
 from sslterm.nn.precision import in_float32
+from sslterm.nn.tiles import cut, pick, sheet
 from sslterm.rows import gather, rand, randint
 from sslterm.run.panels import Panel
 
@@ -138,7 +139,7 @@ class PIRL(JointEmbedding):
         if self.config.transform == "rotation":
             turned = torch.stack([views.rot90(quarters, (2, 3)) for quarters in range(4)], dim=1)
             return pick(turned, randint(4, len(views), like=views))
-        tiles = torch.stack([self.views["tile"](tile) for tile in cut(views).unbind(1)], dim=1)
+        tiles = torch.stack([self.views["tile"](tile) for tile in cut(views, SIDE).unbind(1)], dim=1)
         return pick(tiles, rand(len(views), TILES, like=views).argsort(1))
 
     def embed(self, views: Tensor) -> Tensor:
@@ -174,29 +175,11 @@ class PIRL(JointEmbedding):
         yield transformed_panel(a, transformed)
 
 
-def cut(views: Tensor) -> Tensor:
-    """[B, C, H, W] -> nine tiles of equal size in order of reading, [B, 9, C, H / 3, W / 3], a rest left out."""
-    height, width = views.shape[2] // SIDE, views.shape[3] // SIDE
-    top, left = (views.shape[2] - SIDE * height) // 2, (views.shape[3] - SIDE * width) // 2
-    grid: Tensor = views[:, :, top : top + SIDE * height, left : left + SIDE * width]
-    tiles: Tensor = grid.unflatten(3, (SIDE, width)).unflatten(2, (SIDE, height))  # [B, C, 3, h, 3, w]
-    return tiles.permute(0, 2, 4, 1, 3, 5).flatten(1, 2).contiguous()
-
-
-def pick(choices: Tensor, which: Tensor) -> Tensor:
-    """Of choices [B, K, ...], those that which [B] or [B, n] says: [B, ...] or [B, n, ...]."""
-    rows = torch.arange(len(choices), device=choices.device)
-    return choices[rows.view(-1, *(1,) * (which.ndim - 1)), which]
-
-
 def transformed_panel(views: Tensor, transformed: Tensor) -> Panel:
     """Each image beside what its transformation has made of another view of it."""
     images = views[:SHOWN]
     if transformed.ndim == 5:  # tiles, laid out in the order in which g concatenates them, with gaps
-        framed = F.pad(transformed[:SHOWN], (1, 1, 1, 1))
-        count, _, channels, height, width = framed.shape
-        rows = framed.view(count, SIDE, SIDE, channels, height, width).permute(0, 3, 1, 4, 2, 5)
-        sheets = rows.reshape(count, channels, SIDE * height, SIDE * width)
+        sheets = sheet(transformed[:SHOWN], SIDE)
     else:
         sheets = transformed[:SHOWN]
     sheets = F.interpolate(sheets, tuple(images.shape[2:]), mode="nearest")

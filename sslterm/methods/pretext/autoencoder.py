@@ -31,70 +31,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from sslterm.config.schema import Count
 from sslterm.data.batch import Batch
-from sslterm.methods.base import Inputs, Method
-from sslterm.nn.coders import Activation, Network, encoder_and_decoder
+from sslterm.methods.base import Inputs
+from sslterm.methods.pretext.coder import Coder, CoderConfig, compare
 from sslterm.run.panels import Panel
 
 
-class Autoencoder(Method):
+class Autoencoder(Coder):
     @dataclass(frozen=True, kw_only=True)
-    class Config:
-        network: Network
-        widths: tuple[Count, ...]
-        """Hidden units, or channels of the convolutions, from the image inwards; the decoder mirrors them."""
-        activation: Activation
-        latent_dim: Count
-        """Width of the code: the bottleneck."""
-        objective: Literal["squared", "cross-entropy"]
-
-    latent_prior: ClassVar[Literal["none"]] = "none"
+    class Config(CoderConfig):
+        """`latent_dim` is the bottleneck."""
 
     def __init__(self, config: Config, inputs: Inputs) -> None:
-        super().__init__()
+        super().__init__(config, inputs)
         self.config = config
-        self.latent_dim = config.latent_dim
-        self.encoder, self.decoder = encoder_and_decoder(
-            config.network,
-            inputs.shape,
-            widths=config.widths,
-            activation=config.activation,
-            code=config.latent_dim,
-        )
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         x = batch.images
-        logits = self.decoder(self.encoder(x))
-        mse = F.mse_loss(logits.sigmoid(), x)
-        if self.config.objective == "squared":
-            return mse, {"mse": mse}
-        return F.binary_cross_entropy_with_logits(logits, x), {"mse": mse}
-
-    # -- what can be asked of a trained autoencoder
-
-    def encode(self, images: Tensor) -> Tensor:
-        """The code, [B, D]."""
-        code: Tensor = self.encoder(images)
-        return code
-
-    def layers(self, images: Tensor) -> dict[str, Tensor]:
-        outputs = self.encoder.layers(images)
-        outputs["code"] = outputs.pop("head")
-        return outputs
-
-    def decode(self, z: Tensor) -> Tensor:
-        logits: Tensor = self.decoder(z)
-        return logits.sigmoid()
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        return self.decode(self.encode(images))
+        loss, mse = compare(self.decoder(self.encoder(x)), x, self.config.objective)
+        return loss, {"mse": mse}
 
     def panels(self, batch: Batch) -> Iterator[Panel]:
         columns = max(1, int(len(batch) ** 0.5))

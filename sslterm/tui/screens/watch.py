@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Literal
 
@@ -30,8 +31,11 @@ Outcome = Literal["detached", "stop", "ended"]
 """How a person left: the training goes on; it was asked to stop and save; it had ended by itself."""
 
 TICK_SECONDS = 0.5
-DRAW_SECONDS = 1.0
-"""What the training adds is drawn at most so often: all that is drawn is time that a busy machine takes from it."""
+DRAW_SECONDS = (1.0, 5.0)
+"""What the training adds is drawn at most and at least so often."""
+SHARE_OF_A_CORE = 0.01
+"""In between it is drawn as soon as the view has not used more than this since the last time: on a busy machine,
+what drawing takes is missing from the training."""
 LOAD_SECONDS = 2.0
 
 
@@ -58,7 +62,8 @@ class WatchScreen(TileScreen):
         self.steering = Steering(self.reader, self)
         self._news = False
         """Something was read that is not drawn yet."""
-        self._drawn_at = -DRAW_SECONDS
+        self._drawn = (-math.inf, 0.0)
+        """When that was done last: by the clock, and in seconds of the processor."""
         self.stopping = False
         """The person left with "stop and save"; the view closes when that is done."""
         self._load = Load()
@@ -97,13 +102,18 @@ class WatchScreen(TileScreen):
         """Look for news; draw what they change."""
         events = len(self.reader.events)
         self._news |= self.reader.refresh()
-        waited = time.monotonic() - self._drawn_at
-        if self._news and (waited >= DRAW_SECONDS or len(self.reader.events) != events):
+        if self._news and (self._is_time_to_draw() or len(self.reader.events) != events):
             self.update()
         else:
             self._tell_header()  # a trainer that died tells nobody
         if self.stopping and not self.live:
             self.app.exit("stop")
+
+    def _is_time_to_draw(self) -> bool:
+        at, used = self._drawn
+        waited, took = time.monotonic() - at, time.process_time() - used
+        soonest, latest = DRAW_SECONDS
+        return waited >= latest or waited >= max(soonest, took / SHARE_OF_A_CORE)
 
     def sample_load(self) -> None:
         working = self.state in ("starting", "running")
@@ -124,7 +134,7 @@ class WatchScreen(TileScreen):
 
     def update(self) -> None:
         """Take in all that is new, and draw what it changes."""
-        self._news, self._drawn_at = False, time.monotonic()
+        self._news, self._drawn = False, (time.monotonic(), time.process_time())
         for answer in self.steering.answers():
             if not self.stopping:
                 self.say(answer)

@@ -1,0 +1,194 @@
+"""What latent-variable models with an amortized posterior have in common.
+
+p(x) = integral of p(x|z) N(z; 0, I) dz; a decoder gives p(x|z), an encoder q(z|x), a normal distribution with its own
+mean and variance in every dimension. Subclasses define the loss.
+
+Shapes: B batch, K draws, D latent dimensions; images and x [B, C, H, W]; z, mean, log_variance [B, D].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sslterm.config.schema import Count
+from sslterm.data.batch import Batch
+from sslterm.errors import UsageError
+from sslterm.methods.base import Inputs, Method
+from sslterm.nn.coders import Activation, Network, encoder_and_decoder
+from sslterm.rows import bernoulli, rand
+from sslterm.run.panels import Panel
+
+DRAWS_AT_ONCE = 64
+"""Importance samples decoded together."""
+
+
+def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, variance) || N(0, 1)) of every dimension, in nats, [B, D] (Kingma & Welling 2014, App. B)."""
+    return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0)
+
+
+def normal_log_density(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """log N(x; mean, variance), elementwise."""
+    return -0.5 * (math.log(2 * math.pi) + log_variance + (x - mean).square() * (-log_variance).exp())
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentConfig:
+    """The fields of `[method]` that say what the model is."""
+
+    network: Network
+    widths: tuple[Count, ...]
+    """Hidden units, or channels of the convolutions, from the image inwards; the decoder mirrors them."""
+    activation: Activation
+    latent_dim: Count
+    decoder: Literal["bernoulli", "gaussian"]
+    binarization: Literal["dynamic", "threshold", "none"]
+    """How greys become the bits of a Bernoulli decoder; "none" for the Gaussian one."""
+
+    def __post_init__(self) -> None:
+        if (self.decoder == "bernoulli") == (self.binarization == "none"):
+            raise UsageError(
+                f"method.decoder = {self.decoder!r} does not go with method.binarization = {self.binarization!r}",
+                "a bernoulli decoder needs dynamic or threshold, a gaussian one none",
+            )
+
+
+class LatentModel(Method):
+    latent_prior: ClassVar[Literal["normal"]] = "normal"
+    likelihood_kind: ClassVar[Literal["bound"]] = "bound"
+
+    def __init__(self, config: LatentConfig, inputs: Inputs) -> None:
+        super().__init__()
+        if config.decoder == "bernoulli" and inputs.channels != 1:
+            raise UsageError(
+                f"method.decoder = 'bernoulli' is for binary pixels, and these images have {inputs.channels} channels",
+                "set method.decoder=gaussian and method.binarization=none, or train on grey images",
+            )
+        self.latent_dim = config.latent_dim
+        self.values = inputs.values
+        self.decoder_kind = config.decoder
+        self.binarization = config.binarization
+        self.encoder, self.decoder = encoder_and_decoder(
+            config.network,
+            inputs.shape,
+            widths=config.widths,
+            activation=config.activation,
+            code=config.latent_dim,
+            numbers_a_code=2,  # mean and log variance
+        )
+        if config.decoder == "gaussian":
+            self.log_deviation = nn.Parameter(torch.full((), -1.0))  # of a pixel in [0, 1]
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """q(z|x): mean and log variance, [B, D] each."""
+        mean, log_variance = self.encoder(x).chunk(2, dim=1)
+        return mean, log_variance
+
+    def log_conditional(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x|z) of whole images, in nats, [B]."""
+        output = self.decoder(z)
+        if self.decoder_kind == "bernoulli":
+            return -F.binary_cross_entropy_with_logits(output, x, reduction="none").flatten(1).sum(1)
+        # Of the 8-bit image: a density over [0, 1] loses log 256 nats a value (Theis et al. 2016, §3.1).
+        density = normal_log_density(x, output.sigmoid(), 2 * self.log_deviation)
+        return density.flatten(1).sum(1) - self.values * math.log(256)
+
+    def observe(self, images: Tensor, draw: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """What the decoder's distribution is over: bits, or dequantized pixels in [0, 1].
+
+        Args:
+            images: greys or colours in [0, 1].
+            draw: uniform noise in [0, 1) of the shape of its argument; by default the training's.
+        """
+        uniform = draw or (lambda like: rand(len(like), *like.shape[1:], like=like))
+        match self.binarization:
+            case "dynamic":
+                return bernoulli(images) if draw is None else (uniform(images) < images).float()
+            case "threshold":
+                return (images > 0.5).float()
+            case "none":
+                return (images * 255 + uniform(images)) / 256
+
+    # -- what can be asked of a trained model
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The posterior mean, [B, D]."""
+        return self.posterior(images)[0]
+
+    def layers(self, images: Tensor) -> dict[str, Tensor]:
+        outputs = self.encoder.layers(images)
+        outputs["mean"] = outputs.pop("head").chunk(2, dim=1)[0]
+        return outputs
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean of p(x|z)."""
+        output: Tensor = self.decoder(z)
+        return output.sigmoid()
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        return self.decode(self.encode(images))
+
+    def sample(self, n: int, generator: torch.Generator, label: Tensor | None = None) -> Iterator[Tensor]:
+        """The means of p(x|z) for n draws of z from the prior."""
+        yield self.decode(torch.randn(n, self.latent_dim, generator=generator, device=generator.device))
+
+    @property
+    def likelihood_protocol(self) -> str:
+        """What the nats are nats of."""
+        return {
+            "dynamic": "dynamic binarization",
+            "threshold": "binarized at 0.5",
+            "none": "8-bit pixels, uniform dequantization",
+        }[self.binarization]
+
+    def log_prob(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """The ELBO of every image, in nats, with one draw of z and the KL in closed form."""
+        x = self.observe(images, _uniform(generator))
+        mean, log_variance = self.posterior(x)
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        z = mean + (0.5 * log_variance).exp() * noise
+        return self.log_conditional(x, z) - kl_to_standard_normal(mean, log_variance).sum(1)
+
+    def log_weights(self, x: Tensor, mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
+        """log p(x, z) - log q(z|x) of draws z = mean + deviation * noise: noise [K, B, D] -> [K, B] nats."""
+        z = mean + (0.5 * log_variance).exp() * noise
+        repeated = x.expand(len(z), *x.shape).flatten(0, 1)
+        log_conditional = self.log_conditional(repeated, z.flatten(0, 1)).view(len(z), -1)
+        log_prior = normal_log_density(z, torch.zeros_like(z), torch.zeros_like(z)).sum(-1)
+        return log_conditional + log_prior - normal_log_density(z, mean, log_variance).sum(-1)
+
+    def importance_log_prob(self, images: Tensor, k: int, generator: torch.Generator) -> Tensor:
+        """The importance-weighted bound with k draws, in nats, [B] (Burda et al. 2016, arXiv:1509.00519, Eq. 8)."""
+        x = self.observe(images, _uniform(generator))
+        mean, log_variance = self.posterior(x)
+        weights = []
+        for done in range(0, k, DRAWS_AT_ONCE):
+            draws = min(DRAWS_AT_ONCE, k - done)
+            noise = torch.randn(draws, *mean.shape, generator=generator, device=mean.device)
+            weights.append(self.log_weights(x, mean, log_variance, noise))
+        return torch.cat(weights).logsumexp(0) - math.log(k)
+
+    def panels(self, batch: Batch) -> Iterator[Panel]:
+        mean, log_variance = self.posterior(self.observe(batch.images))
+        kl = kl_to_standard_normal(mean, log_variance).mean(0)
+        active = int((mean.var(0) > 0.01).sum())  # Burda et al. 2016, §5.1
+        yield Panel(
+            name="kl-per-dimension",
+            kind="bars",
+            array=kl.float().cpu().numpy(),
+            caption=f"KL of every latent dimension, nats, {len(mean)} held-out images; {active} of {len(kl)} active",
+            labels=tuple(f"z{number}" for number in range(1, len(kl) + 1)),
+            low=0.0,
+            y_label="nats",
+        )
+
+
+def _uniform(generator: torch.Generator) -> Callable[[Tensor], Tensor]:
+    return lambda like: torch.rand(like.shape, generator=generator, device=like.device)

@@ -1,0 +1,26 @@
+"""Pictures restored by presets that were trained in full. Minutes each: `pytest -m slow`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.slow.test_reproductions import answers, trained, value
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+
+
+def test_colorization_painted(tmp_path: Path) -> None:
+    found = answers(trained(tmp_path, "colorization", "painted"), "evaluate")
+    assert value(found, "accuracy") > 0.5
+    assert value(found, "accuracy") > 2 * max(
+        value(found, "accuracy_grey"), value(found, "accuracy_most_frequent")
+    )
+    assert 0.7 < value(found, "chroma_ratio") < 1.3
+
+
+@pytest.mark.parametrize("preset", ["shapes", "patterns"])
+def test_context_encoder(tmp_path: Path, preset: str) -> None:
+    found = answers(trained(tmp_path, "context-encoder", preset), "evaluate")
+    assert value(found, "mse_masked") <= 0.7 * value(found, "mse_masked_border")
