@@ -218,10 +218,13 @@ class Latent(Protocol):
 class Likelihood(Protocol):
     likelihood_kind: Literal["exact", "bound", "estimate"]
     likelihood_protocol: str
-    """What density is measured, e.g. "dynamic binarization, fixed test draw"."""
+    """What density is measured: "dynamic binarization", "binarized at 0.5", or "8-bit pixels, ..."."""
 
     def log_prob(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """[B, C, H, W] -> [B] natural logarithms of the density (or its bound or estimate), in nats."""
+        """[B, C, H, W] -> [B] natural logarithms of the density (or its bound or estimate), in nats.
+
+        Bits are drawn from the generator before anything else, so that all densities are judged by the same.
+        """
 
 
 @runtime_checkable

@@ -147,17 +147,17 @@ class MADE(OrderedBits):
     def panels(self, batch: Batch) -> Iterator[Panel]:
         yield from super().panels(batch)
         _, height, width = self.shape
-        filters = self.masked_weights(0)[0][0]  # [K, D]
+        x = binarize(batch.images, self.binarization).flatten(1)
+        filters = self.masked_weights(0)[0][0] * x.std(0)  # [K, D]; pixels that never vary say nothing
         strongest = filters.square().sum(1).argsort(descending=True)[:SHOWN]
         in_order = strongest[self.degrees(0)[1][strongest].argsort()]
         yield filters_panel(
             "filters",
             filters[in_order].view(-1, height, width),
-            f"weights of {len(in_order)} of {len(filters)} units of the first layer, the largest, by their degree",
+            f"weights times the pixel's standard deviation, of {len(in_order)} of {len(filters)} units of the first "
+            "layer, the largest, by their degree",
         )
-
         if self.components > 1:
-            x = binarize(batch.images, self.binarization).flatten(1)
             each = torch.stack(
                 [bernoulli_log_prob(self.logits(x, m), x).sum(1) for m in range(self.components)]
             )
