@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import fcntl
 import importlib.util
 import shutil
 import subprocess
@@ -184,9 +185,20 @@ def _assert_close(ours: dict[str, dict[str, Tensor]], theirs: dict[str, dict[str
 
 
 @pytest.fixture(scope="module")
-def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One pair of processes that takes the whole catalog through a few steps."""
-    folder = tmp_path_factory.mktemp("ranks")
+def two_ranks(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """One pair of processes that takes the whole catalog through a few steps; test processes share what it finds."""
+    shared = tmp_path_factory.getbasetemp()
+    folder = (shared if worker_id == "master" else shared.parent) / "ranks"
+    folder.mkdir(exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            _run_two_ranks(folder)
+            (folder / "done").touch()
+    return folder
+
+
+def _run_two_ranks(folder: Path) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
         [*launcher, "-m", "tests.conformance.ranks", str(folder)],
@@ -197,10 +209,8 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeout=900,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return folder
 
 
-@pytest.mark.xdist_group("two ranks")  # one worker, so that the pair of processes is started once
 @pytest.mark.timeout(1000)
 @every_method
 def test_two_ranks_are_one_process(method: str, preset: str, two_ranks: Path) -> None:

@@ -221,6 +221,8 @@ def test_fidelity_repeats_and_refuses(digits: tuple[Store, Store], measured: Any
     assert first == second
     with pytest.raises(UsageError, match="100 samples are too few to judge in 32 dimensions"):
         measured(Copies(train), n=100)
+    with pytest.raises(UsageError, match="200 of 200 samples hold numbers that are not finite"):
+        measured(Copies(train, noise=float("nan")), n=200)
 
 
 def test_samples_come_in_portions_with_their_label_and_partial_images(digits: tuple[Store, Store]) -> None:

@@ -33,8 +33,6 @@ from sslterm.run.panels import Panel, load_panel
 from sslterm.run.worker_client import Worker, to_error
 from sslterm.worker.protocol import serve
 
-pytestmark = pytest.mark.xdist_group(__name__)  # its runs and workers are started once
-
 
 def make_run(root: Path, method: str, preset: str, *overrides: str) -> RunDirectory:
     """A run with an untrained checkpoint after 256 images."""

@@ -22,8 +22,6 @@ from sslterm.run.panels import load_panel
 from sslterm.run.worker_client import Worker
 from tests.test_worker import make_run
 
-pytestmark = pytest.mark.xdist_group(__name__)  # its runs and workers are started once
-
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:

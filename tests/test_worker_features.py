@@ -24,8 +24,6 @@ from sslterm.worker.features import most_similar
 from tests.cli_program import Cli, cli
 from tests.test_worker import make_run
 
-pytestmark = pytest.mark.xdist_group(__name__)  # its runs and workers are started once
-
 __all__ = ["cli"]
 
 TRAIN, TEST = 700, 60  # more than a batch, and not a multiple of one

@@ -23,8 +23,6 @@ from sslterm.worker.probing import layers_panel, probe_run
 from sslterm.worker.requests import Probe, read_request
 from tests.test_worker import make_run
 
-pytestmark = pytest.mark.xdist_group(__name__)  # its runs and workers are started once
-
 CPU = torch.device("cpu")
 LAYERS = ["stage1", "code"]
 

@@ -24,8 +24,6 @@ from sslterm.run.worker_client import Worker
 from sslterm.worker.restore import _shrunk, _window
 from tests.test_worker import asked, make_run
 
-pytestmark = pytest.mark.xdist_group(__name__)  # its runs and workers are started once
-
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -51,11 +51,17 @@ def fidelity(
         `n` training images (or as many as there are) in place of samples: what a perfect generator would get.
 
     Raises:
-        UsageError: too few samples, or too few held-out images, for the space.
+        UsageError: too few samples, or too few held-out images, for the space; or samples that are not finite.
     """
     assert isinstance(method, nn.Module)
     require_enough(n, len(test), space.dimensions)
-    fake = judge_images(space, draw_samples(method, n, seed=seed, progress=progress))
+    samples = draw_samples(method, n, seed=seed, progress=progress)
+    if broken := int((~samples.flatten(1).isfinite().all(1)).sum()):
+        raise UsageError(
+            f"{broken:,} of {n:,} samples hold numbers that are not finite: the network has diverged",
+            "take an earlier --checkpoint, or train again at a lower rate",
+        )
+    fake = judge_images(space, samples)
     known = judge_images(space, real_images(train, n, seed=seed))
     real = judge_images(space, real_images(test, None, seed=seed))
     about = {

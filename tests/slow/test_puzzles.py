@@ -21,9 +21,7 @@ LEAST = {"rotation": 0.95, "jigsaw": 0.90, "context-prediction": 0.45}
 def test_scenes(tmp_path: Path, method: str) -> None:
     run = trained(tmp_path, method, "scenes")
     assert value(answers(run, "evaluate"), "accuracy") >= LEAST[method]
-    layers = [
-        result for result in answers(run, "probe", "--layer", "all") if result["protocol"] == "linear"
-    ]
+    layers = [result for result in answers(run, "probe", "--layer", "all") if result["protocol"] == "linear"]
     best = max(layers, key=lambda result: float(result["accuracy"]))
     assert best["layer"] != "pooled", "the last layer has specialised in the puzzle"
     assert best["accuracy"] > 0.7
