@@ -16,16 +16,19 @@ from sslterm.data.source import Split
 from sslterm.data.store import Store
 from sslterm.errors import UsageError
 from sslterm.evaluate.features import (
+    BATCH_VALUES,
     choose,
     encode,
     encode_layers,
     evaluating,
+    fitting,
     flat_features,
     own_randomness,
     pixels,
     rankme,
     relative_std,
     singular_values,
+    stills,
 )
 from sslterm.evaluate.online import GALLERY, online_metrics, raw_pixel_metrics
 from sslterm.evaluate.panels import capability_panels, principal_plane
@@ -320,3 +323,14 @@ def test_a_map_without_labels_has_no_colours() -> None:
     blind = Batch(batch.images, batch.index, torch.full((40,), -1))
     panel = next(p for p in capability_panels(Noisy(), blind, seed=0) if p.name == "embedding-map")
     assert panel.array.shape == (40, 2)
+
+
+def test_of_clips_the_middle_frame_is_the_baseline_and_few_are_held_at_once() -> None:
+    clips = torch.arange(40 * 3, dtype=torch.uint8).view(40, 3, 1, 1, 1).expand(40, 3, 1, 4, 4).contiguous()
+    store = Store(Split(clips, torch.zeros(40, dtype=torch.int64)), CPU)
+    assert torch.equal((pixels(store).values[:, 0] * 255).round(), torch.arange(1.0, 120, 3))
+    assert torch.equal(stills(clips), clips[:, 1])
+    assert stills(clips[:, 0]).shape == (40, 1, 4, 4)
+    assert fitting(500, (3, 32, 32)) == 500
+    assert fitting(500, (4, 3, 144, 256)) == BATCH_VALUES // (4 * 3 * 144 * 256) < 500
+    assert fitting(500, (1 << 30,)) == 1

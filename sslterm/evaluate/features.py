@@ -195,8 +195,11 @@ def flat_features(layer: Tensor) -> Tensor:
 
 
 def pixels(store: Store, index: Tensor | None = None) -> Features:
-    """The images (clips) themselves as features, [N, (T *) C * H * W] in [0, 1]: the baseline of every encoder."""
-    return _join([(batch.images.flatten(1), batch.label) for batch in batches(store, index)])
+    """The images themselves as features, [N, C * H * W] in [0, 1]: the baseline of every encoder.
+
+    Of clips it is their middle frame, as encoders give features of frames.
+    """
+    return _join([(stills(batch.images).flatten(1), batch.label) for batch in batches(store, index)])
 
 
 def _join(parts: list[tuple[Tensor, Tensor]]) -> Features:

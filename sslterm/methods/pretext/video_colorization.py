@@ -15,10 +15,10 @@ Objective:
 
 Departures:
     Embeddings come from each frame alone, without the paper's five spatio-temporal convolutions, so that a
-    frame is encoded once however long the clip is. Training may see a random square of a clip, the same of all
-    its frames. While tracking, labels are copied from the first frame and from several of the last ones, which
-    are looked at within a window, through the strongest pointers alone; the paper has neither the window nor
-    the limit.
+    frame is encoded once however long the clip is. Where a preset says so they are of unit length, which learns
+    faster under a low temperature, and training sees a random square of a clip, the same of all its frames.
+    While tracking, labels are copied from the first frame and the last few, within a window and through the
+    strongest pointers alone; the paper has neither, and its preset turns both off.
 
 Watch for:
     Where pointers look: they should lie where the same part of the same thing was. A colour figure near that
