@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
+from sslterm.methods.autoregressive import completion
 from sslterm.methods.autoregressive.fvsbn import FVSBN
 from sslterm.methods.autoregressive.made import MADE
 from sslterm.methods.autoregressive.nade import NADE
@@ -160,23 +161,48 @@ def test_samples_are_as_frequent_as_their_probabilities(kind: str) -> None:
     assert chisquare(observed, [value * scale for value in expected]).pvalue > 1e-3
 
 
+def completed(method: OrderedBits, visible: str, hidden_row: int, n: int) -> Tensor:
+    """How often each of the 8 hidden rows is drawn to a visible one of 2x3 pixels, [8] counts."""
+    images, mask = torch.zeros(n, 1, 2, 3), torch.zeros(n, 1, 2, 3)
+    images[:, 0, 1 - hidden_row] = torch.tensor([float(bit) for bit in visible])
+    mask[:, :, hidden_row] = 1
+    drawn = last(method.complete(images, mask, torch.Generator().manual_seed(0)))
+    assert torch.equal(drawn[:, :, 1 - hidden_row], images[:, :, 1 - hidden_row])
+    return torch.bincount((drawn[:, 0, hidden_row].long() * torch.tensor([4, 2, 1])).sum(1), minlength=8)
+
+
 @pytest.mark.parametrize("kind", ["fvsbn", "nade", "made"])
 @torch.no_grad()
-def test_completions_of_what_comes_last_are_the_conditional(kind: str) -> None:
+def test_completions_of_what_comes_last_are_the_conditional(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The last three of six pixels, many times over, against p(hidden | visible) by enumeration."""
-    method = make(kind, height=2, width=3, order="raster")
-    p = probabilities(method, every_image(2, 3)).view(8, 8)  # [first row, second row]
-    images = torch.zeros(1, 1, 2, 3)
-    images[0, 0, 0, 1] = 1.0  # the first row is 010
-    mask = torch.zeros(1, 1, 2, 3)
-    mask[:, :, 1] = 1
-    n = 20_000
-    drawn = last(method.complete(images.expand(n, -1, -1, -1), mask.expand(n, -1, -1, -1), torch.Generator()))
-    assert torch.equal(drawn[:, :, 0], images.expand(n, -1, -1, -1)[:, :, 0])
-    counts = torch.bincount((drawn[:, 0, 1].long() * torch.tensor([4, 2, 1])).sum(1), minlength=8)
-    conditional = p[2] / p[2].sum()
+    monkeypatch.setattr(completion, "AT_ONCE", 1 << 20)
+    method, n = make(kind, height=2, width=3, order="raster"), 4000
+    p = probabilities(method, every_image(2, 3)).view(8, 8)[2]  # the first row is 010
+    conditional = p / p.sum()
     error = (conditional * (1 - conditional) / n).sqrt()
-    assert ((counts / n - conditional).abs() < 4.5 * error + 1e-4).all()
+    shares = completed(method, "010", 1, n) / n
+    assert ((shares - conditional).abs() < 4.5 * error + 1e-3).all()
+
+
+@pytest.mark.parametrize("kind", ["fvsbn", "made", "made, masks"])
+@torch.no_grad()
+def test_completions_of_what_comes_first_approach_the_conditional(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completion, "AT_ONCE", 1 << 20)
+    order = "random" if kind == "made, masks" else "raster"
+    method, n = make(kind, height=2, width=3, order=order), 2000
+    p = probabilities(method, every_image(2, 3)).view(8, 8)[:, 5]  # the second row is 101
+    distances = []
+    for candidates in (1, 8, 100):
+        monkeypatch.setattr(completion, "CANDIDATES", candidates)
+        shares = completed(method, "101", 0, n) / n
+        distances.append(float((shares - p / p.sum()).abs().sum()) / 2)
+    assert distances[0] > 0.06
+    assert distances[1] < distances[0] / 2
+    assert distances[2] < 0.02
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
+from sslterm.methods.autoregressive import completion
 from sslterm.methods.autoregressive.pixelcnn import PixelCNN
 from sslterm.methods.base import Inputs
 from sslterm.nn.causal_conv import group_mask
@@ -334,9 +335,11 @@ def test_a_value_is_drawn_as_often_as_its_mass_says(output: str) -> None:
 
 
 @torch.no_grad()
-def test_completions_draw_the_hidden_and_keep_the_visible() -> None:
+def test_completions_draw_the_hidden_and_keep_the_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completion, "AT_ONCE", 1 << 20)
+    monkeypatch.setattr(completion, "CANDIDATES", 2)
     method = make("gated", height=4, width=3)
-    images, n = torch.tensor([[0, 1, 1], [1, 0, 1], [0, 0, 1], [1, 1, 0]]).float()[None, None], 20_000
+    images, n = torch.tensor([[0, 1, 1], [1, 0, 1], [0, 0, 1], [1, 1, 0]]).float()[None, None], 5_000
     mask = torch.zeros(1, 1, 4, 3)
     mask[:, :, 3] = 1  # the last row: an exact conditional
     many = images.expand(n, -1, -1, -1)
@@ -347,6 +350,19 @@ def test_completions_draw_the_hidden_and_keep_the_visible() -> None:
     p = method.log_prob(possible, torch.Generator()).softmax(0)
     counts = torch.bincount((drawn[:, 0, 3].long() * torch.tensor([4, 2, 1])).sum(1), minlength=8)
     assert ((counts / n - p).abs() < 4.5 * (p * (1 - p) / n).sqrt() + 1e-4).all()
+
+
+@pytest.mark.parametrize(("output", "channels"), [("binary", 1), ("categorical", 3), ("logistic-mixture", 3)])
+@torch.no_grad()
+def test_painting_sums_up_the_likelihood_of_what_is_visible(output: str, channels: int) -> None:
+    method = make("original", output, channels=channels, height=3, width=3)
+    x = method.values.observe(torch.randint(256, (5, channels, 3, 3)) / 255)
+    mask = (torch.rand(5, 1, 3, 3) > 0.5).float()
+    painting = method._paint(x * (1 - mask), mask, torch.Generator().manual_seed(0))
+    *_, (painted, log_p) = painting
+    assert torch.equal(painted * (1 - mask), x * (1 - mask))
+    expected = (method.log_conditionals(painted, None) * (1 - mask[:, 0])).sum((1, 2))
+    torch.testing.assert_close(log_p, expected)
 
 
 @torch.no_grad()

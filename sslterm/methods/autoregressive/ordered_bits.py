@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
+from sslterm.methods.autoregressive.completion import Painting, complete_by_candidates
 from sslterm.methods.autoregressive.density_panels import pixel_nats_panel
 from sslterm.methods.base import Inputs, Method
 from sslterm.nn.bits import PROTOCOLS, Binarization, binarize
@@ -101,43 +103,42 @@ class OrderedBits(Method):
 
     def sample(self, n: int, generator: torch.Generator, label: Tensor | None = None) -> Iterator[Tensor]:
         """Bits, exactly distributed, with a picture for every row's worth of pixels."""
-        device = generator.device
-        blank = torch.zeros(n, self.pixels, device=device)
-        yield from self._paint(blank, torch.ones_like(blank, dtype=torch.bool), generator)
+        blank = torch.zeros(n, *self.shape, device=generator.device)
+        for painted, _ in self._paint(blank, torch.ones_like(blank), generator):
+            yield painted
 
     def complete(self, images: Tensor, mask: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
-        """Bits where `mask` is 1, each drawn given the pixels before it in the order, visible or drawn.
+        """Bits where `mask` is 1. What is visible stays as grey as it was; the model sees it binarized.
 
-        An exact draw from p(hidden | visible) where all visible pixels come before the hidden ones; a visible
-        pixel that comes after a hidden one does not influence it. With several components, one is drawn for each
-        image, without regard to how well it explains what is visible. What is visible stays as grey as it was;
-        the model sees it binarized.
+        Exact where all visible pixels come before the hidden ones in the order, and there is one component; else an
+        approximation that improves with the number of candidates (`completion`).
         """
-        hidden = mask.bool().expand_as(images).flatten(1)
-        bits = binarize(images, self.binarization, generator).flatten(1)
-        for partial in self._paint(bits.masked_fill(hidden, 0.0), hidden, generator):
-            yield torch.where(mask.bool(), partial, images)
+        bits = binarize(images, self.binarization, generator)
+        paint = partial(self._paint, generator=generator)
+        yield from complete_by_candidates(paint, bits, images, mask, generator)
 
-    def _paint(self, x: Tensor, hidden: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
-        """Draw the bits of `x` [n, D] where `hidden`, component after component; partial images."""
-        x = x.clone()
+    def _paint(self, images: Tensor, mask: Tensor, generator: torch.Generator) -> Painting:
+        """Draw the bits of images [n, 1, H, W] where `mask` is 1, component after component."""
+        x, hidden = images.flatten(1).clone(), mask.flatten(1).bool()
+        log_p = x.new_zeros(len(x))  # of the visible bits
         which = torch.randint(self.components, (len(x),), generator=generator, device=x.device)
         uniform = torch.rand(self.pixels, len(x), generator=generator, device=x.device)
         for component in range(self.components):
             rows = (which == component).nonzero().squeeze(1)
             if len(rows) == 0:
                 continue
-            logits = self.unroll(len(rows), component)
+            steps = self.unroll(len(rows), component)
             bits = None
             for place, pixel in enumerate(self.order_of(component).tolist()):
-                probability = (next(logits) if bits is None else logits.send(bits)).sigmoid()
-                drawn = (uniform[place, rows] < probability).float()
-                bits = torch.where(hidden[rows, pixel], drawn, x[rows, pixel])
+                logits = next(steps) if bits is None else steps.send(bits)
+                unknown = hidden[rows, pixel]
+                bits = torch.where(unknown, (uniform[place, rows] < logits.sigmoid()).float(), x[rows, pixel])
                 x[rows, pixel] = bits
+                log_p[rows] += bernoulli_log_prob(logits, bits).masked_fill(unknown, 0.0)
                 if (place + 1) % self.shape[2] == 0:
-                    yield x.view(-1, *self.shape).clone()
-            logits.close()
-        yield x.view(-1, *self.shape)
+                    yield x.view_as(images).clone(), log_p.clone()
+            steps.close()
+        yield x.view_as(images), log_p
 
     def panels(self, batch: Batch) -> Iterator[Panel]:
         x = binarize(batch.images, self.binarization).flatten(1)

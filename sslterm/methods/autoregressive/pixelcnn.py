@@ -37,6 +37,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -45,6 +46,7 @@ from torch import Tensor
 from sslterm.config.schema import Count, Natural
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
+from sslterm.methods.autoregressive.completion import Painting, complete_by_candidates
 from sslterm.methods.autoregressive.density_panels import pixel_nats_panel, receptive_field_panel
 from sslterm.methods.base import Inputs, Method
 from sslterm.nn.causal_conv import Memory
@@ -168,35 +170,32 @@ class PixelCNN(Method):
                 "this pixelcnn was trained without classes: it cannot sample one",
                 "leave --label out, or train with method.conditional=true",
             )
-        if self.classes and label is None:
-            label = torch.randint(self.classes, (n,), generator=generator, device=generator.device)
         blank = torch.zeros(n, *self.shape, device=generator.device)
-        hidden = torch.ones(n, *self.shape[1:], dtype=torch.bool, device=blank.device)
-        yield from self._paint(blank, hidden, generator, label)
+        for painted, _ in self._paint(blank, torch.ones_like(blank[:, :1]), generator, label):
+            yield painted
 
     def complete(self, images: Tensor, mask: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
-        """Pixels where `mask` is 1, each drawn given those above and to the left, visible or drawn.
+        """Pixels where `mask` is 1. What is visible stays as it was; a model of bits sees it binarized.
 
-        An exact draw from p(hidden | visible) where all visible pixels come before the hidden ones in raster
-        order; a visible pixel below a hidden one does not influence it. A conditional model draws a class for each
-        image evenly. What is visible stays as it was; a model of bits sees it binarized.
+        Exact where all visible pixels come before the hidden ones in raster order, and there are no classes; else an
+        approximation that improves with the number of candidates (`completion`), whose classes are drawn evenly.
         """
-        label = None
-        if self.classes:
-            label = torch.randint(self.classes, (len(images),), generator=generator, device=images.device)
         x = self.values.observe(images, generator)
-        for partial in self._paint(x * (1 - mask), mask[:, 0].bool(), generator, label):
-            yield torch.where(mask.bool(), partial, images)
+        paint = partial(self._paint, generator=generator)
+        yield from complete_by_candidates(paint, x, images, mask, generator)
 
     def _paint(
-        self, x: Tensor, hidden: Tensor, generator: torch.Generator, label: Tensor | None
-    ) -> Iterator[Tensor]:
-        """Draw the pixels of x [n, C, H, W] where `hidden` [n, H, W], in raster order; a picture for every row.
+        self, x: Tensor, mask: Tensor, generator: torch.Generator, label: Tensor | None = None
+    ) -> Painting:
+        """Draw the pixels of x [n, C, H, W] where `mask` [n, 1, H, W] is 1, in raster order, row by row.
 
         Every map of the network is computed once (`Memory`), a pixel or a row at a time.
         """
         n, channels, height, width = x.shape
-        x, memory = x.clone(), Memory(n, height, width)
+        if self.classes and label is None:
+            label = torch.randint(self.classes, (n,), generator=generator, device=x.device)
+        x, hidden, log_p = x.clone(), mask[:, 0].bool(), x.new_zeros(n)
+        memory = Memory(n, height, width)
         for memory.row in range(height):
             memory.column = 0
             row = x.new_zeros(n, channels, 1, width)  # nothing of it is seen from the rows above
@@ -205,16 +204,18 @@ class PixelCNN(Method):
                 at = memory.row, memory.column
                 here = [part[..., memory.column, None] for part in context]
                 uniform = torch.rand(n, channels + 1, generator=generator, device=x.device)
-                pixel = x[:, :, *at]
+                pixel, unknown = x[:, :, *at], hidden[:, *at]
                 for group in range(self.values.groups):
                     seen = self.values.to_network(pixel)[:, :, None, None]
-                    output = self.network(seen, here, label, memory)[:, :, 0, 0]
-                    drawn = self.values.draw(output, pixel, group, uniform)
-                    pixel = torch.where(hidden[:, *at, None], drawn, pixel)
+                    output = self.network(seen, here, label, memory)
+                    drawn = self.values.draw(output[:, :, 0, 0], pixel, group, uniform)
+                    pixel = torch.where(unknown[:, None], drawn, pixel)
                 x[:, :, *at] = pixel
                 for entrance in self.network.entrances:
                     memory.write(entrance, self.values.to_network(pixel)[:, :, None, None])
-            yield x.clone()
+                log_pixel = self.values.log_prob(output, pixel[:, :, None, None])[:, 0, 0]
+                log_p = log_p + log_pixel.masked_fill(unknown, 0.0)
+            yield x.clone(), log_p
 
     def panels(self, batch: Batch) -> Iterator[Panel]:
         x = self.values.observe(batch.images)
