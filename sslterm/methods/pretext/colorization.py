@@ -22,7 +22,8 @@ Departures:
 Watch for:
     Pictures in brown and grey: the network does not know; chroma_ratio says how colourful they are beside the
     truth. Gaudy ones: raise T or lambda. accuracy beside accuracy_grey and accuracy_most_frequent, which one
-    colour for all gets. The ab-histogram shows which colours are never given.
+    colour for all gets; on photographs, most of which is nearly grey, it stays below them, for the balanced
+    loss gives grey away for rare colours. The ab-histogram shows which colours are never given.
 
 Shapes:
     B batch, Q cells, D features; images [B, 3, H, W]; L [B, 1, H, W]; answers [B, Q, h, w]; ab [B, h, w, 2].
