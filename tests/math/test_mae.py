@@ -33,7 +33,7 @@ CONFIG = MAE.Config(
     decoder_heads=2,
     encoding="mean",
 )
-VIEW = replace(resolve("mae", "shapes").augment["a"], flip=0.0)
+VIEW = replace(resolve("mae", "patterns").augment["a"], flip=0.0)
 INPUTS = Inputs(channels=3, height=16, width=16, train_images=100, views={"a": VIEW})
 
 
@@ -260,7 +260,7 @@ def test_layers_are_the_blocks_and_lead_to_the_encoding() -> None:
 
 
 def test_weight_decay_spares_biases_and_norms() -> None:
-    for preset in ("shapes", "cifar10", "imagenet"):
+    for preset in ("patterns", "cifar10", "imagenet"):
         optim = resolve("mae", preset).optim["main"]
         assert (optim.name, optim.betas, optim.weight_decay) == ("adamw", (0.9, 0.95), 0.05)  # type: ignore[union-attr]
         method = build()
