@@ -129,8 +129,8 @@ class Flow(Method):
         return self.restore(self.split(z))
 
     def restore(self, codes: Sequence[Tensor]) -> Tensor:
-        """Codes, one for each scale -> images in [0, 1]."""
-        return self.leave(self.pull(self.from_normal(codes))).clamp(0, 1)
+        """Codes, one for each scale -> images in [0, 1]; black where scales far out in the tails overflow."""
+        return self.leave(self.pull(self.from_normal(codes))).nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
 
     def sample(self, n: int, generator: torch.Generator, label: Tensor | None = None) -> Iterator[Tensor]:
         yield self.decode(torch.randn(n, self.latent_dim, generator=generator, device=generator.device))
