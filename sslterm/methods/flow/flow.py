@@ -1,6 +1,7 @@
 """What all flows have in common: dequantized pixels, a density by change of variables, and exact codes.
 
-log p(x) = log N(f(x); 0, I) + log |det df/dx|, of 8-bit pixels with uniform noise added, in nats.
+log p(x) = log N(f(x); 0, I) + log |det df/dx|, of 8-bit pixels with uniform noise added, in nats. Presets train in
+float32: bfloat16 has eight bits itself, so that a shift is off by as much as a bin is wide.
 
 Shapes: B batch, D = C * H * W values of an image; images and x [B, C, H, W]; codes [B, D].
 """
