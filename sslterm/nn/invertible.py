@@ -189,7 +189,7 @@ class Convolution1x1(Invertible):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         lower, upper = self.factors()
         log_det = x[0, 0].numel() * self.log_diagonal.sum()
-        return mix_channels(x, self.permutation @ (lower @ upper)), log_det.expand(len(x))
+        return mix_channels(x, self.permutation, lower, upper), log_det.expand(len(x))
 
     def inverse(self, y: Tensor) -> Tensor:
         lower, upper = self.factors()
@@ -201,8 +201,9 @@ class Convolution1x1(Invertible):
 
 
 @in_float32
-def mix_channels(x: Tensor, weight: Tensor) -> Tensor:
-    """`weight` [C, C] times the channels of every pixel of [B, C, H, W]."""
+def mix_channels(x: Tensor, permutation: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
+    """P L U [C, C] times the channels of every pixel of [B, C, H, W]."""
+    weight = permutation @ (lower @ upper)
     return F.conv2d(x, weight[:, :, None, None])
 
 

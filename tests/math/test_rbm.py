@@ -208,8 +208,10 @@ def test_completion_draws_from_the_conditional_of_what_is_missing() -> None:
     assert torch.equal(final[:, :, :2], images[:, :, :2])
 
 
-def test_samples_have_the_model_s_mean_image() -> None:
-    method = make()
+@pytest.mark.parametrize("chains", [0, 7])
+def test_samples_have_the_model_s_mean_image(chains: int) -> None:
+    """Annealed from the mean image, and on from few persistent chains that are far from mixed (all black)."""
+    method = make(chains=chains)
     *_, final = method.sample(3000, torch.Generator().manual_seed(0))
     probability = log_joint(method).logsumexp(1).softmax(0)
     torch.testing.assert_close(

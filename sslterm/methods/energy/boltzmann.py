@@ -28,7 +28,7 @@ Binarization = Literal["dynamic", "threshold"]
 MEAN_OF = 10_000
 """Images that the mean image is taken over."""
 SAMPLE_STEPS = 1000
-"""Of Gibbs sampling for a sample, the first half of them annealed."""
+"""Of Gibbs sampling for a sample."""
 COMPLETE_STEPS = 500
 PARTIALS = 50
 """Pictures on the way to a sample."""
@@ -80,6 +80,10 @@ class Boltzmann(Method):
         """n chains drawn at beta = 0, where pixels are those of the mean image and nothing is coupled."""
         raise NotImplementedError
 
+    def persistent(self) -> State:
+        """The chains of the training, [M, ...] each; M = 0 where there are none."""
+        raise NotImplementedError
+
     def gibbs(
         self,
         state: State,
@@ -97,11 +101,19 @@ class Boltzmann(Method):
         raise NotImplementedError
 
     def sample(self, n: int, generator: torch.Generator, label: Tensor | None = None) -> Iterator[Tensor]:
-        """Chains as they mix: annealed from the mean image for the first half, at beta = 1 for the rest."""
+        """Chains as they mix: on from the persistent ones; without any, annealed from the mean image at first."""
         draw = drawing_with(generator)
-        state = self.start(draw, n)
+        persistent = self.persistent()
+        count = len(persistent[0])
+        if count:
+            rows = torch.randperm(count, generator=generator, device=generator.device)[
+                torch.arange(n) % count
+            ]
+            state: State = tuple(layer[rows] for layer in persistent)
+        else:
+            state = self.start(draw, n)
         for step in range(1, SAMPLE_STEPS + 1):
-            beta = min(2 * step / SAMPLE_STEPS, 1.0)
+            beta = 1.0 if count else min(2 * step / SAMPLE_STEPS, 1.0)
             state = self.gibbs(state, 1, draw, beta=beta)
             if step % (SAMPLE_STEPS // PARTIALS) == 0:
                 yield self.picture(self.pixels(state, beta))

@@ -105,9 +105,10 @@ class DBM(Boltzmann):
         elif update.progress < pretraining:
             update("main", self.second_layer_loss, batch)
         else:
-            chains = (self.chains, self.first_chains, self.second_chains)
-            moved = self.gibbs(chains, self.config.gibbs_steps, torch.bernoulli)
-            for buffer, value in zip(chains, moved, strict=True):  # all of them on every rank, equal
+            moved = self.gibbs(self.persistent(), self.config.gibbs_steps, torch.bernoulli)
+            for buffer, value in zip(
+                self.persistent(), moved, strict=True
+            ):  # all of them on every rank, equal
                 buffer.copy_(value)
             update("main", self.loss, batch)
 
@@ -135,8 +136,7 @@ class DBM(Boltzmann):
         v = self.observe(batch.images)
         with torch.no_grad():
             mu1, mu2 = self.mean_field(v, self.config.mean_field_steps)
-        chains = (self.chains, self.first_chains, self.second_chains)
-        return contrast(self.energy((v, mu1, mu2)), self.energy(chains))
+        return contrast(self.energy((v, mu1, mu2)), self.energy(self.persistent()))
 
     def energy(self, state: State) -> Tensor:
         """E, [B]; of probabilities, its mean under them."""
@@ -179,6 +179,9 @@ class DBM(Boltzmann):
             h1 = draw(self.first(v, h2, beta=beta))
             v, h2 = hold(draw(self.visible(h1, beta=beta))), draw(self.second(h1, beta=beta))
         return v, h1, h2
+
+    def persistent(self) -> State:
+        return self.chains, self.first_chains, self.second_chains
 
     def start(self, draw: Draw, n: int) -> State:
         coins = [torch.full_like(bias, 0.5).expand(n, -1) for bias in (self.first_bias, self.second_bias)]

@@ -89,7 +89,7 @@ class RBM(Boltzmann):
 
     def step(self, data: Stream, update: Update) -> None:
         if len(self.chains):  # all of them on every rank, with the same draws
-            self.chains.copy_(self.gibbs((self.chains,), self.config.gibbs_steps, torch.bernoulli)[0])
+            self.chains.copy_(self.gibbs(self.persistent(), self.config.gibbs_steps, torch.bernoulli)[0])
         update("main", self.loss, next(data))
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -124,6 +124,9 @@ class RBM(Boltzmann):
             h = draw(self.hidden(v, beta))
             v, above = hold(draw(self.visible(h, beta))), [h]
         return (v, *above)
+
+    def persistent(self) -> State:
+        return (self.chains,)
 
     def start(self, draw: Draw, n: int) -> State:
         return (draw(self.base_bias.sigmoid().expand(n, -1)),)

@@ -1,6 +1,7 @@
 """What all flows have in common: dequantized pixels, a density by change of variables, and exact codes.
 
-log p(x) = log N(f(x); 0, I) + log |det df/dx|, of 8-bit pixels with uniform noise added, in nats.
+log p(x) = log N(f(x); 0, I) + log |det df/dx|, of 8-bit pixels with uniform noise added, in nats. Presets train in
+float32: bfloat16 has eight bits itself, so that a shift is off by as much as a bin is wide.
 
 Shapes: B batch, D = C * H * W values of an image; images and x [B, C, H, W]; codes [B, D].
 """
@@ -129,8 +130,8 @@ class Flow(Method):
         return self.restore(self.split(z))
 
     def restore(self, codes: Sequence[Tensor]) -> Tensor:
-        """Codes, one for each scale -> images in [0, 1]."""
-        return self.leave(self.pull(self.from_normal(codes))).clamp(0, 1)
+        """Codes, one for each scale -> images in [0, 1]; black where scales far out in the tails overflow."""
+        return self.leave(self.pull(self.from_normal(codes))).nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
 
     def sample(self, n: int, generator: torch.Generator, label: Tensor | None = None) -> Iterator[Tensor]:
         yield self.decode(torch.randn(n, self.latent_dim, generator=generator, device=generator.device))

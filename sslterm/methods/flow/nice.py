@@ -28,6 +28,7 @@ Shapes:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -101,13 +102,27 @@ class NICE(Flow):
     def to_normal(self, latents: Sequence[Tensor]) -> list[Tensor]:
         if self.config.prior == "normal":
             return list(latents)
-        # The normal quantile of a logistic one, computed in the tail, where nothing is close to 1.
-        return [-torch.special.ndtri((-h.abs()).sigmoid()) * h.sign() for h in latents]
+        return [logistic_to_normal(h) for h in latents]
 
     def from_normal(self, codes: Sequence[Tensor]) -> list[Tensor]:
         if self.config.prior == "normal":
             return list(codes)
         return [torch.special.log_ndtr(z) - torch.special.log_ndtr(-z) for z in codes]
+
+
+def logistic_to_normal(h: Tensor) -> Tensor:
+    """The standard normal number of the same quantile, computed in the tail, where nothing is close to 1.
+
+    Far out, where the tail's probability has no float, log Phi(-z) = log sigmoid(-|h|) is solved by Newton's steps.
+    """
+    log_tail = F.logsigmoid(-h.abs())
+    near = -torch.special.ndtri(log_tail.exp())
+    far = (-2 * log_tail).clamp_min(1.0).sqrt()  # a little too large
+    for _ in range(4):
+        log_density = -0.5 * (far.square() + math.log(2 * math.pi))
+        log_ndtr = torch.special.log_ndtr(-far)
+        far = far + (log_ndtr - log_tail) * (log_ndtr - log_density).exp()
+    return torch.where(log_tail > -10.0, near, far) * h.sign()
 
 
 def halves(h: Tensor) -> tuple[Tensor, Tensor]:
