@@ -319,7 +319,9 @@ def test_export_to_where_it_cannot_write(root: Path, tmp_path: Path, cli: Cli) -
 def test_monitor_without_a_terminal_prints_the_list_once(root: Path, cli: Cli) -> None:
     small_run(root, "a-1")
     small_run(root, "b-1")
-    assert cli("monitor").out == cli("runs", "list").out
+    answer = cli("monitor")
+    assert answer.code == 0, answer.err
+    assert answer.out == cli("runs", "list").out
     assert [line.split()[0] for line in cli("monitor", "b").out.splitlines()] == ["RUN", "b-1"]
     assert [one["name"] for one in cli("monitor", "b-1", "--json").json] == ["b-1"]
     assert cli("monitor", "c").code == 3

@@ -57,7 +57,7 @@ def test_the_form_says_which_command_does_the_same(capsys: pytest.CaptureFixture
         ("train.batch", "many", "must be a whole number, not the text 'many'"),
         ("train.compile", "maybe", "must be true or false, not the text 'maybe'"),
         ("train.precision", "float8", "'float8' is not known; did you mean 'float32'?"),
-        ("data.name", "mnst", "there is: digits, shapes, patterns, scenes, folder, mnist"),
+        ("data.name", "mnst", "there is: digits, shapes, painted, patterns, scenes, folder, mnist"),
         ("method.widths", "3", "must be a list, not 3"),
     ],
 )
