@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import re
 import resource
 import shlex
@@ -108,6 +109,7 @@ def test_alone_without_a_terminal_it_prints_help(cli: Cli) -> None:
 
 def test_alone_on_a_terminal_it_opens_the_monitor(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
     opened = []
+    importlib.import_module("sslterm.cli.monitor")  # which must not keep what stands in here
     monkeypatch.setattr("sslterm.cli.output.on_a_terminal", lambda: True)
     monkeypatch.setattr("sslterm.cli.monitor.monitor", lambda: opened.append(True))
     assert cli().code == 0
