@@ -56,6 +56,8 @@ CLI_WITHIN_A_FUNCTION = {"train", "tui"}
 
 BASES_OF_METHODS = {
     "sslterm.methods.base",
+    "sslterm.methods.encoder",
+    "sslterm.methods.filters",
     "sslterm.methods.autoregressive.completion",
     "sslterm.methods.autoregressive.density_panels",
     "sslterm.methods.autoregressive.ordered_bits",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, ask, show
+from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, all_absolute, ask, show
 from sslterm.cli.options import Root, RunName
 from sslterm.cli.output import GAP, print_json, print_line, print_table
 from sslterm.cli.preview import Preview
@@ -69,10 +69,9 @@ def reconstruct(
       sslterm reconstruct last cat.jpg dog.jpg
     """
     with Preview() as preview:
-        files = [str(path.expanduser().absolute()) for path in images or []]
         answer = ask(
             run, runs, device, checkpoint, preview, "reconstruct",
-            images=files, n=n, seed=seed, out=absolute(out),
+            images=all_absolute(images), n=n, seed=seed, out=absolute(out),
         )  # fmt: skip
     if as_json:
         print_json(answer)
