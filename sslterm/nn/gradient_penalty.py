@@ -26,7 +26,8 @@ def gradient_norms(critic: Callable[[Tensor], Tensor], images: Tensor) -> Tensor
     with torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
         x = images.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-        return gradient.flatten(1).norm(dim=1)
+        norms: Tensor = gradient.flatten(1).norm(dim=1)
+        return norms
 
 
 def two_sided(norms: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ Shapes: images [B, C, H, W] in [-1, 1]; codes [B, Z]; outputs are float32.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -19,6 +20,16 @@ from sslterm.nn.norm import BatchNorm
 from sslterm.nn.spectral import SpectralConv2d, SpectralLinear
 
 Pooling = Literal["mean", "sum"]
+
+
+def init_glorot(module: nn.Module) -> None:
+    """Glorot uniform weights, in the 3x3 convolutions before a ReLU with gain sqrt(2); biases 0."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.Linear):
+            before_relu = isinstance(part, nn.Conv2d) and part.kernel_size == (3, 3)
+            nn.init.xavier_uniform_(part.weight, math.sqrt(2) if before_relu else 1.0)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
 
 
 class UpBlock(nn.Module):
@@ -67,8 +78,9 @@ class DownBlock(nn.Module):
     Args:
         inputs, outputs: channels.
         spectral: normalize the convolutions.
-        first: `x` is an image, of which the ReLU would cut half; the shortcut then pools first.
+        first: `x` is an image, of which a ReLU would cut half: there is none before the first convolution.
         downsample: halve the side.
+        leak: slope below 0 of what is then a leaky ReLU.
     """
 
     def __init__(
@@ -79,10 +91,11 @@ class DownBlock(nn.Module):
         spectral: bool = False,
         first: bool = False,
         downsample: bool = True,
+        leak: float = 0.0,
     ) -> None:
         super().__init__()
         convolution = SpectralConv2d if spectral else nn.Conv2d
-        self.first, self.downsample = first, downsample
+        self.first, self.downsample, self.leak = first, downsample, leak
         self.conv1 = convolution(inputs, outputs, 3, padding=1)
         self.conv2 = convolution(outputs, outputs, 3, padding=1)
         straight = inputs == outputs and not downsample
@@ -90,7 +103,8 @@ class DownBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, h, w] -> [B, outputs, h/2, w/2]."""
-        h = self.conv2(F.relu(self.conv1(x if self.first else F.relu(x))))
+        h = self.conv1(x if self.first else F.leaky_relu(x, self.leak))
+        h = self.conv2(F.leaky_relu(h, self.leak))
         beside = self.shortcut(
             self._shrink(x)
         )  # a 1x1 convolution and an average commute; this order is cheaper
@@ -140,19 +154,26 @@ class ResidualDiscriminator(nn.Module):
         halvings: so many of the first blocks halve the side.
         pooling: over places: "mean" as in WGAN-GP, "sum" as in SNGAN.
         spectral: normalize all weights spectrally.
+        leak: slope below 0 of what is then a leaky ReLU.
     """
 
     def __init__(
-        self, channels: int, widths: Sequence[int], *, halvings: int, pooling: Pooling, spectral: bool = False
+        self,
+        channels: int,
+        widths: Sequence[int],
+        *,
+        halvings: int,
+        pooling: Pooling,
+        spectral: bool = False,
+        leak: float = 0.0,
     ) -> None:
         super().__init__()
-        self.pooling = pooling
+        self.pooling, self.leak = pooling, leak
         self.blocks = nn.ModuleList()
         for number, planes in enumerate(widths):
+            first, downsample = number == 0, number < halvings
             self.blocks.append(
-                DownBlock(
-                    channels, planes, spectral=spectral, first=number == 0, downsample=number < halvings
-                )
+                DownBlock(channels, planes, spectral=spectral, first=first, downsample=downsample, leak=leak)
             )
             channels = planes
         self.judge = (SpectralLinear if spectral else nn.Linear)(channels, 1)
@@ -161,7 +182,7 @@ class ResidualDiscriminator(nn.Module):
         x = images
         for block in self.blocks:
             x = block(x)
-        x = F.relu(x)
+        x = F.leaky_relu(x, self.leak)
         pooled = x.mean((2, 3)) if self.pooling == "mean" else x.sum((2, 3))
         output: Tensor = self.judge(pooled)
         return output.flatten().float()

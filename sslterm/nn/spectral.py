@@ -17,7 +17,7 @@ SMALLEST = 1e-12
 class _Spectral(nn.Module):
     """What the layers below share: vectors u, v with sigma = u W v, W the weight as a matrix [outputs, rest]."""
 
-    weight: nn.Parameter
+    weight: Tensor
     u: Tensor
     v: Tensor
 
@@ -36,7 +36,8 @@ class _Spectral(nn.Module):
     def sigma(self) -> Tensor:
         """The largest singular value by the vectors at hand; differentiable in the weight alone."""
         with torch.autocast(self.weight.device.type, enabled=False):
-            return self.u @ self.weight.flatten(1).float() @ self.v
+            sigma: Tensor = self.u @ self.weight.flatten(1).float() @ self.v
+            return sigma
 
     def normalized(self) -> Tensor:
         """W / sigma(W)."""
@@ -64,7 +65,8 @@ class SpectralConv2d(_Spectral, nn.Conv2d):
         self.draw_vectors()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._conv_forward(x, self.normalized(), self.bias)
+        output: Tensor = self._conv_forward(x, self.normalized(), self.bias)
+        return output
 
 
 class SpectralEmbedding(_Spectral, nn.Embedding):

@@ -26,7 +26,7 @@ METHODS = [(method, preset_names(method)[0]) for method in CATALOG if preset_nam
 
 GREY = {"digits", "mnist", "fashion-mnist", "kmnist"}
 WIDEST = 32
-LARGEST = {"dcgan": 64, "context-encoder": 128}
+LARGEST = {"dcgan": 64, "wgan": 64, "context-encoder": 128}
 """Sides of images that go with the numbers of widths in the presets."""
 
 

@@ -30,9 +30,10 @@ class Implicit(Method):
     latent_dim: int
     generator: nn.Module
 
-    def generate(self, batch: Batch) -> Tensor:
-        """As many images as there are in `batch`, of new noise, in [-1, 1]."""
-        generated: Tensor = self.generator(randn(len(batch), self.latent_dim, like=batch.images))
+    def generate(self, batch: Batch, times: int = 1) -> Tensor:
+        """`times` as many images as there are in `batch`, of new noise, in [-1, 1]."""
+        draws = [randn(len(batch), self.latent_dim, like=batch.images) for _ in range(times)]
+        generated: Tensor = self.generator(torch.cat(draws))
         return generated
 
     def decode(self, z: Tensor) -> Tensor:
