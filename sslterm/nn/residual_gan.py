@@ -105,9 +105,7 @@ class DownBlock(nn.Module):
         """[B, inputs, h, w] -> [B, outputs, h/2, w/2]."""
         h = self.conv1(x if self.first else F.leaky_relu(x, self.leak))
         h = self.conv2(F.leaky_relu(h, self.leak))
-        beside = self.shortcut(
-            self._shrink(x)
-        )  # a 1x1 convolution and an average commute; this order is cheaper
+        beside = self.shortcut(self._shrink(x))  # 1x1 and average commute; this order is cheaper
         output: Tensor = self._shrink(h) + beside
         return output
 
