@@ -29,14 +29,14 @@ class _Spectral(nn.Module):
     @torch.no_grad()
     def iterate(self) -> None:
         """One power iteration: v <- W'u / |W'u|, u <- Wv / |Wv|."""
-        matrix = self.weight.flatten(1).float()
+        matrix = self.weight.flatten(1)
         self.v.copy_(F.normalize(matrix.T @ self.u, dim=0, eps=SMALLEST))
         self.u.copy_(F.normalize(matrix @ self.v, dim=0, eps=SMALLEST))
 
     def sigma(self) -> Tensor:
         """The largest singular value by the vectors at hand; differentiable in the weight alone."""
         with torch.autocast(self.weight.device.type, enabled=False):
-            sigma: Tensor = self.u @ self.weight.flatten(1).float() @ self.v
+            sigma: Tensor = self.u @ self.weight.flatten(1) @ self.v
             return sigma
 
     def normalized(self) -> Tensor:
