@@ -54,7 +54,7 @@ _DATA: Final = re.compile(r"([^\[]*)(?:\[(.*)\])?$", re.DOTALL)
 _BASELINE: Final = "_pixels"
 """How metrics end that say what raw pixels reach."""
 _JUDGED: Final = {"_real": "real", "_fake": "generated"}
-"""How metrics end that say what a discriminator makes of real and of generated images, and what the lines are called."""
+"""How metrics of real and of generated images end, and what their lines are called."""
 FEWEST_TO_SMOOTH: Final = 30
 """Of fewer points, an average would say what none of them does."""
 _LAST: Final = ("lr", "grad_norm", "images_per_second")
