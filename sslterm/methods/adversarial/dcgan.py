@@ -20,9 +20,10 @@ Departures:
 
 Watch for:
     Near balance discriminator/real and discriminator/fake (the mean D of real and of generated images) stay
-    apart, but off 1 and 0. A discriminator loss near 0: it has won and the generator learns nothing more;
-    smooth its labels, lower its rate. Samples that look alike: mode collapse, seldom visible in the losses;
-    look at the samples, and at the class histogram of `evaluate`. The losses do not measure quality.
+    apart, but off 1 and 0, and so do the accuracies. A discriminator loss near 0: it has won and the generator
+    learns nothing more; smooth its labels, lower its rate. Samples that look alike: mode collapse, seldom visible
+    in the losses; look at the samples, at test/sample_spread (near 0), and at the class histogram of `evaluate`.
+    The losses do not measure quality.
 
 Shapes:
     B batch, Z code; images [B, C, H, W] in [0, 1] outside, in [-1, 1] inside; z [B, Z]; logits [B].
