@@ -67,8 +67,8 @@ LEAST_RANK_SHARE = 0.02
 0.017, and healthy ones, Barlow Twins early on among them, were above 0.023 at one of two evaluations in a row."""
 LEAST_CLUSTERS = 0.05
 """Below this share of the clusters (as a perplexity) nearly all images are in a few."""
-LEAST_SPREAD = 0.15
-"""Below this share of the distance between images samples repeat each other."""
+LEAST_SPREAD = 0.1
+"""Below this share of the distance between images samples repeat each other; a dense GAN has begun with 0.13."""
 
 
 @dataclass(frozen=True)

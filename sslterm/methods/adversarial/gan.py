@@ -51,6 +51,7 @@ class GAN(Implicit):
         discriminator_updates: Count
         """k of Alg. 1: updates of the discriminator for each of the generator."""
         latent_dim: Count
+        """Numbers in a code."""
         generator_widths: tuple[Count, ...]
         """Rectifiers of the hidden layers, from the image inwards."""
         discriminator_widths: tuple[Count, ...]

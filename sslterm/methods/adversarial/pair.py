@@ -25,6 +25,7 @@ class PairConfig:
     network: Literal["strided", "residual"]
     """Convolutions of stride 2 as in DCGAN, or residual blocks."""
     latent_dim: Count
+    """Numbers in a code."""
     generator_widths: tuple[Count, ...]
     """Channels of the feature maps, from the image inwards; each layer or block doubles the side."""
     generator_batches: Count

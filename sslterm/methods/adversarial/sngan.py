@@ -49,6 +49,7 @@ class SNGAN(Implicit):
     @dataclass(frozen=True, kw_only=True)
     class Config(PairConfig):
         objective: Literal["hinge", "non-saturating"]
+        """What both minimise."""
         discriminator_updates: Count
         """n_dis: updates of the discriminator for each of the generator."""
         discriminator_widths: tuple[Count, ...]

@@ -28,7 +28,7 @@ Shapes:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +39,7 @@ from sslterm.errors import UsageError
 from sslterm.methods.adversarial.implicit import Implicit
 from sslterm.methods.base import Inputs, Stream, Update
 from sslterm.nn.gan_losses import critic_gap
-from sslterm.nn.strided import JudgeNorm, StridedDiscriminator, StridedGenerator, check_side, init_normal
+from sslterm.nn.strided import StridedDiscriminator, StridedGenerator, check_side, init_normal
 
 
 class WGAN(Implicit):
@@ -52,14 +52,17 @@ class WGAN(Implicit):
         long_phases_first: Natural
         """The first so many phases are long."""
         long_phase_every: Natural
-        """Later every so manieth phase is long; 0: none."""
+        """Later one in so many is long; 0: none."""
         clip: Positive
         """c: largest weight of the critic, in size."""
         latent_dim: Count
+        """Numbers in a code."""
         generator_widths: tuple[Count, ...]
         """Channels of the feature maps, from the image inwards: 2 for 16 pixels, 3 for 32, 4 for 64."""
         critic_widths: tuple[Count, ...]
-        critic_norm: JudgeNorm
+        """Channels of the critic's feature maps, likewise."""
+        critic_norm: Literal["batch", "none"]
+        """What normalizes the critic's activations: BatchNorm as in DCGAN, or nothing."""
         leak: NonNegative
         """Slope of the critic's leaky ReLU below 0."""
         init_std: Positive
