@@ -174,4 +174,18 @@ ENTRIES = (
         unit="nats",
         opens_on=("samples",),
     ),
+    Entry(
+        name="progan",
+        topic="generative",
+        family="implicit",
+        title="Progressive Growing of GANs for Improved Quality, Stability, and Variation",
+        authors="Karras, Aila, Laine & Lehtinen",
+        year=2018,
+        paper="arXiv:1710.10196",
+        target="sslterm.methods.adversarial.progan:ProGAN",
+        capabilities=("sample", "decode"),
+        headline="critic/gap",
+        unit="difference of the critic's means",
+        opens_on=("samples", "resolutions"),
+    ),
 )
