@@ -1,7 +1,7 @@
 """A generator and a discriminator that grow: every level doubles the side of the images, and is faded in.
 
 Karras et al. 2018, arXiv:1710.10196: Fig. 2 (fading), Table 2 (layers), §3 (minibatch standard deviation), §4
-(equalized rates, pixelwise norm). All levels exist from the start; which ones a pass goes through is said by two arguments:
+(equalized rates, pixelwise norm). All levels exist from the start; two arguments say which of them a pass goes through:
 
     level: 0 for images of 4x4, 1 for 8x8, ...
     fade: 0-d, the share of the newest level in [0, 1]; None once it has been faded in, which is the same as 1.
@@ -81,7 +81,8 @@ def append_minibatch_std(x: Tensor, group: int) -> Tensor:
     if batch % group:
         raise ValueError(f"{batch} images do not divide into groups of {group}")
     groups = x.float().view(batch // group, group, features, height, width)
-    std = (groups.var(1, correction=0) + _EPSILON).sqrt().mean((1, 2, 3))  # [B / group]
+    variance = (groups - groups.mean(1, keepdim=True)).square().mean(1)
+    std = (variance + _EPSILON).sqrt().mean((1, 2, 3))  # [B / group]
     maps = std.repeat_interleave(group).view(batch, 1, 1, 1).expand(batch, 1, height, width)
     return torch.cat([x, maps.to(x.dtype)], dim=1)
 
