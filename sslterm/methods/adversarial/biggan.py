@@ -224,6 +224,12 @@ def _check(config: BigGAN.Config, inputs: Inputs) -> None:
             "biggan draws images of a class, and these images have no labels",
             "give it a folder with a folder of images for each class; sngan needs no labels",
         )
+    if inputs.unlabelled:
+        raise UsageError(
+            f"biggan draws images of a class, and {inputs.unlabelled:,} of {inputs.train_images:,} training images "
+            "have none",
+            "leave those out, or put each into the folder of its class",
+        )
     blocks, side = len(config.generator_widths), inputs.height
     fitting = 4 * 2**blocks
     if (inputs.height, inputs.width) != (fitting, fitting):
