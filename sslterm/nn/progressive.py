@@ -60,7 +60,9 @@ def halve(x: Tensor) -> Tensor:
 
 def at_level(images: Tensor, level: int, fade: Tensor | None = None) -> Tensor:
     """Real images [B, C, S, S] as the discriminator of a level sees them, faded like generated ones (App. A.1)."""
-    seen = F.avg_pool2d(images, images.shape[-1] // (CORE * 2**level))
+    seen = images
+    while seen.shape[-1] > CORE * 2**level:
+        seen = halve(seen)
     return seen if fade is None else torch.lerp(double(halve(seen)), seen, fade.to(seen))
 
 
