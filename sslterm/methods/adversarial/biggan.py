@@ -35,7 +35,7 @@ import math
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -125,8 +125,8 @@ class BigGAN(Method):
         self.average = deepcopy(self.generator).requires_grad_(False)
         self.register_buffer("seen", torch.zeros(inputs.classes, dtype=torch.int64))
         """How many training images of each class there were."""
-        self._stood: dict[str, tuple[float, int]] = {}
-        """By weights: for which truncation and which state of them the standing statistics are."""
+        self._stood: dict[str, float] = {}
+        """By weights: the truncation that their standing statistics are made for, until the weights change."""
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         return {
@@ -144,6 +144,11 @@ class BigGAN(Method):
         update("generator", self.generator_loss, batch)
         follow(self.average, self.generator, self.config.ema if self._averages(update) else 0.0)
         iterate_power(self.average)
+        self._stood.clear()
+
+    def load_state_dict(self, *args: Any, **options: Any) -> Any:
+        self._stood.clear()
+        return super().load_state_dict(*args, **options)
 
     def _averages(self, update: Update) -> bool:
         return update.images >= self.config.ema_start_images
@@ -186,10 +191,9 @@ class BigGAN(Method):
         """The chosen generator, its standing statistics made anew where they are of other weights."""
         chosen = self.sampling
         network = self.average if chosen.weights == "ema" else self.generator
-        state = (chosen.truncation, sum(parameter._version for parameter in network.parameters()))
-        if self._stood.get(chosen.weights) != state:
+        if self._stood.get(chosen.weights) != chosen.truncation:
             stand(network, (self._noise(seed) for seed in range(self.config.standing_passes)))
-            self._stood[chosen.weights] = state
+            self._stood[chosen.weights] = chosen.truncation
         return network
 
     def _noise(self, seed: int) -> tuple[Tensor, Tensor]:
