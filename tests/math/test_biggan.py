@@ -25,7 +25,7 @@ from sslterm.nn.standing import ConditionalBatchNorm, StandingBatchNorm, stand
 
 CONFIG = BigGAN.Config(
     latent_part=4, embedding_dim=5, generator_widths=(6, 8), discriminator_widths=(6, 8, 8),
-    discriminator_halvings=2, attention_side=8, discriminator_steps=3, orthogonal=1e-2, ema=0.9,
+    discriminator_halvings=2, attention_side=8, discriminator_updates=3, orthogonal=1e-2, ema=0.9,
     ema_start_images=0, standing_passes=3,
 )  # fmt: skip
 INPUTS = Inputs(channels=1, height=16, width=16, train_images=100, batch=4, classes=3)

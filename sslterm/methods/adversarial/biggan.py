@@ -10,7 +10,7 @@ Idea:
 Objective:
     discriminator: E_{x,y}[max(0, 1 - f(x, y))] + E_{z,y}[max(0, 1 + f(G(z, y), y))]           (hinge, App. C)
     generator: -E_{z,y}[f(G(z, y), y)] + orthogonal sum_W |W W' * (1 - I)|^2                   (Eq. 3)
-    Weights of both are divided by their largest singular value. `discriminator_steps` updates of f, each on a batch
+    Weights of both are divided by their largest singular value. `discriminator_updates` updates of f, each on a batch
     of its own, then one of G; after it average <- ema * average + (1 - ema) * G.
     Samples come from the average, with standing statistics in BatchNorm; z beyond the truncation is drawn anew.
 
@@ -75,7 +75,7 @@ class BigGAN(Method):
         """So many of the first blocks halve the side."""
         attention_side: Natural
         """Side of the feature maps that attend to themselves, in both networks; 0 for none."""
-        discriminator_steps: Count
+        discriminator_updates: Count
         """Updates of the discriminator, each on a batch of its own, before each of the generator."""
         orthogonal: NonNegative
         """Weight of the penalty on angles between the generator's filters."""
@@ -135,7 +135,7 @@ class BigGAN(Method):
         }
 
     def step(self, data: Stream, update: Update) -> None:
-        for _ in range(self.config.discriminator_steps):
+        for _ in range(self.config.discriminator_updates):
             batch = next(data)
             self.seen += torch.bincount(gather(batch.label), minlength=self.classes)
             iterate_power(self.discriminator)
