@@ -8,7 +8,7 @@ Idea:
     truncation trick. A penalty keeps the generator's filters at right angles, so that it can be truncated.
 
 Objective:
-    discriminator: E_{x,y}[max(0, 1 - f(x, y))] + E_{z,y}[max(0, 1 + f(G(z, y), y))]           (hinge, App. C)
+    discriminator: E_{x,y}[max(0, 1 - f(x, y))] + E_{z,y}[max(0, 1 + f(G(z, y), y))]             (hinge, §3)
     generator: -E_{z,y}[f(G(z, y), y)] + orthogonal sum_W |W W' * (1 - I)|^2                   (Eq. 3)
     Weights of both are divided by their largest singular value. `discriminator_updates` updates of f, each on a batch
     of its own, then one of G; after it average <- ema * average + (1 - ema) * G.
@@ -120,7 +120,7 @@ class BigGAN(Method):
             halvings=config.discriminator_halvings,
             attention_side=config.attention_side,
         )
-        init_orthogonal(self)  # App. C
+        init_orthogonal(self)  # §3
         iterate_power(self)
         self.average = deepcopy(self.generator).requires_grad_(False)
         self.register_buffer("seen", torch.zeros(inputs.classes, dtype=torch.int64))

@@ -9,7 +9,7 @@ Idea:
 Objective:
     critic: E_z[f(G(z))] - E_x[f(x)] + penalty E[(|grad f(x^)| - 1)^2] + drift E_x[f(x)^2]
     generator: -E_z[f(G(z))]                               (WGAN-GP, arXiv:1704.00028; drift: App. A.1)
-    x^ lies on the line between a real and a generated image. After every step
+    x^ lies on the line between a real and a generated image; one update of each on every batch. After both
     average <- ema * average + (1 - ema) * generator; samples come from the average.
 
     Level 0 is trained for `stable_images`; then each next one is faded in over `fade_images` and trained for
