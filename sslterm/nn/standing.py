@@ -1,8 +1,9 @@
 """Batch normalization for generators: in training by the batch, for samples by statistics that are made for them.
 
-The "standing statistics" of Brock et al. 2019, arXiv:1809.11096: when samples are wanted, many batches of noise go through the generator, and their means and variances are averaged. Those are the statistics of the very
-weights at hand, which running averages of a training are not, least of all for averaged weights; and a sample does
-not depend on those that are drawn beside it.
+The "standing statistics" of Brock et al. 2019, arXiv:1809.11096: when samples are wanted, many batches of noise go
+through the generator, and their means and variances are averaged. Those are the statistics of the very weights at
+hand, which running averages of a training are not, least of all for averaged weights; and a sample does not depend
+on those that are drawn beside it.
 """
 
 from __future__ import annotations
