@@ -68,7 +68,7 @@ def at_level(images: Tensor, level: int, fade: Tensor | None = None) -> Tensor:
 
 def pixel_norm(x: Tensor) -> Tensor:
     """Every pixel's features [B, c, ...] to a mean square of 1 (§4.2)."""
-    return x * (x.square().mean(1, keepdim=True) + _EPSILON).rsqrt()
+    return x * (x.float().square().mean(1, keepdim=True) + _EPSILON).rsqrt().to(x.dtype)
 
 
 def append_minibatch_std(x: Tensor, group: int) -> Tensor:

@@ -373,3 +373,21 @@ def test_what_is_offered_instead_fits() -> None:
     for side in (0, 8):
         assert make(attention_side=side).classes == 3
     init_orthogonal(make())
+
+
+def test_walks_lead_from_class_to_class() -> None:
+    method = make().eval()
+    torch.manual_seed(1)
+    with torch.no_grad():
+        panels = {panel.name: panel for panel in method.panels(batch_of())}
+    torch.manual_seed(1)
+    codes = torch.randn(10, 12)
+    walks, classes = (torch.from_numpy(panels[name].array) for name in ("class-walks", "classes"))
+    assert walks.shape == classes.shape == (3 * 10, 1, 16, 16)
+    with torch.no_grad():
+        for start in range(3):
+            ends = walks[[10 * start, 10 * start + 9]]
+            label = torch.tensor([start, (start + 1) % 3])
+            torch.testing.assert_close(ends, method.decode(codes[[start, start]], label))
+            row = classes[10 * start : 10 * start + 10]
+            torch.testing.assert_close(row, method.decode(codes, torch.full((10,), start)))

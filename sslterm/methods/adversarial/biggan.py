@@ -204,17 +204,29 @@ class BigGAN(Method):
 
     def panels(self, batch: Batch) -> Iterator[Panel]:
         rows = min(ROWS, self.classes)
-        z = torch.randn(CODES, self.latent_dim, device=batch.images.device).repeat(rows, 1)
-        label = torch.arange(rows, device=z.device).repeat_interleave(CODES)
-        yield Panel(
-            name="classes",
-            kind="images",
-            array=self.decode(z, label).cpu().numpy(),
-            caption=f"rows: classes 0 to {rows - 1}, of {self.classes}; columns: one code each",
-            columns=CODES,
-            low=0.0,
-            high=1.0,
+        codes = torch.randn(CODES, self.latent_dim, device=batch.images.device)
+        label = torch.arange(rows, device=codes.device)
+        by_class = self.decode(codes.repeat(rows, 1), label.repeat_interleave(CODES))
+        yield _grid(
+            "classes", by_class, f"rows: classes 0 to {rows - 1}, of {self.classes}; columns: one code each"
         )
+        if self.classes > 1:
+            caption = f"walks from class to class, {rows} of them, each with one code"
+            yield _grid("class-walks", self._walk(label, codes[:rows]), caption)
+
+    def _walk(self, label: Tensor, codes: Tensor) -> Tensor:
+        """From every class to the next in CODES steps along the line between their embeddings."""
+        network = self._standing()
+        here, there = network.embed(label), network.embed(label.roll(-1))  # [R, E]
+        share = torch.linspace(0, 1, CODES, device=label.device).view(-1, 1)
+        between = torch.lerp(here[:, None], there[:, None], share)  # [R, CODES, E]
+        images = network.draw(codes.repeat_interleave(CODES, 0), between.flatten(0, 1))
+        return (images + 1) / 2
+
+
+def _grid(name: str, images: Tensor, caption: str) -> Panel:
+    array = images.cpu().numpy()
+    return Panel(name=name, kind="images", array=array, caption=caption, columns=CODES, low=0.0, high=1.0)
 
 
 def _check(config: BigGAN.Config, inputs: Inputs) -> None:
