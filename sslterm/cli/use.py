@@ -16,6 +16,12 @@ from sslterm.cli.preview import Preview
 Weights = Annotated[
     str | None, typer.Option(metavar="ema|raw", help="Averaged weights, or as they were trained; else ema.")
 ]
+Truncation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SD", help="BigGAN: largest value in a code; lower gives better images, less varied."
+    ),
+]
 
 
 def sample(
@@ -34,12 +40,7 @@ def sample(
         ),
     ] = None,
     weights: Weights = None,
-    truncation: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SD", help="BigGAN: largest value in a code; lower gives better images, less varied."
-        ),
-    ] = None,
+    truncation: Truncation = None,
     resolution: Annotated[
         str | None, typer.Option(metavar="PIXELS", help="ProGAN: as it drew at this side, or all.")
     ] = None,
@@ -135,6 +136,7 @@ def evaluate(
         int | None, typer.Option(min=2, help="Annealed chains where log Z is estimated; else 100.")
     ] = None,
     weights: Weights = None,
+    truncation: Truncation = None,
     seed: Seed = 0,
     checkpoint: Checkpoint = None,
     device: Device = "auto",
@@ -163,7 +165,8 @@ def evaluate(
     with Preview() as preview:
         answer = ask(
             run, runs, device, checkpoint, preview, "evaluate",
-            n=n, samples=samples, betas=betas, chains=chains, seed=seed, sampling=_chosen(weights=weights),
+            n=n, samples=samples, betas=betas, chains=chains, seed=seed,
+            sampling=_chosen(weights=weights, truncation=truncation),
         )  # fmt: skip
     if as_json:
         print_json(answer)
