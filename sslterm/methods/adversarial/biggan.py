@@ -8,11 +8,12 @@ Idea:
     truncation trick. A penalty keeps the generator's filters at right angles, so that it can be truncated.
 
 Objective:
-    discriminator: E_{x,y}[max(0, 1 - f(x, y))] + E_{z,y}[max(0, 1 + f(G(z, y), y))]             (hinge, §3)
-    generator: -E_{z,y}[f(G(z, y), y)] + orthogonal sum_W |W W' * (1 - I)|^2                   (Eq. 3)
-    Weights of both are divided by their largest singular value. `discriminator_updates` updates of f, each on a batch
-    of its own, then one of G; after it average <- ema * average + (1 - ema) * G.
-    Samples come from the average, with standing statistics in BatchNorm; z beyond the truncation is drawn anew.
+    discriminator: E_{x,y}[max(0, 1 - f(x, y))] + E_{z,y}[max(0, 1 + f(G(z, y), y))]    (hinge, §3)
+    generator: -E_{z,y}[f(G(z, y), y)] + orthogonal sum_W |W W' * (1 - I)|^2            (Eq. 3)
+    Weights of both are divided by their largest singular value. `discriminator_updates` updates
+    of f, each on a batch of its own; then one of G, and average <- ema * average + (1 - ema) * G.
+    Samples come from the average, with standing statistics in BatchNorm; numbers of z beyond the
+    truncation are drawn anew.
 
 Departures:
     Classes of generated images are those of the real batch, so that they are as frequent as in the data. Standing
@@ -25,7 +26,7 @@ Watch for:
     late are the collapse of §4; take the checkpoint before it.
 
 Shapes:
-    B batch, Z code, K classes; images [B, C, S, S] in [0, 1] outside, in [-1, 1] inside; z [B, Z]; labels [B];
+    B batch, Z code; images [B, C, S, S] in [0, 1] outside, in [-1, 1] inside; z [B, Z]; labels [B];
     discriminator outputs [B].
 """
 

@@ -8,13 +8,13 @@ Idea:
 
 Objective:
     critic: E_z[f(G(z))] - E_x[f(x)] + penalty E[(|grad f(x^)| - 1)^2] + drift E_x[f(x)^2]
-    generator: -E_z[f(G(z))]                               (WGAN-GP, arXiv:1704.00028; drift: App. A.1)
-    x^ lies on the line between a real and a generated image; one update of each on every batch. After both
-    average <- ema * average + (1 - ema) * generator; samples come from the average.
+    generator: -E_z[f(G(z))]                           (WGAN-GP, arXiv:1704.00028; App. A.1)
+    x^ lies on the line between a real and a generated image. One update of each on every batch;
+    then average <- ema * average + (1 - ema) * generator. Samples come from the average.
 
-    Level 0 is trained for `stable_images`; then each next one is faded in over `fade_images` and trained for
-    `stable_images`. While it is faded in, G(z) = (1 - a) double(G_below(z)) + a G_level(z), and f likewise; real
-    images are blended in the same way.
+    Level 0 is trained for `stable_images`; each next one is faded in over `fade_images`, then
+    trained for `stable_images`. While a rises from 0 to 1,
+    G(z) = (1 - a) double(G_below(z)) + a G_level(z);  f and real images are blended likewise.
 
 Departures:
     z is standard normal and normalized by the generator: uniform on the hypersphere, as in the paper. The
@@ -28,8 +28,8 @@ Watch for:
     it is not comparable over levels. The panel "resolutions" shows the same codes as every level drew them.
 
 Shapes:
-    B batch, Z code; images [B, C, S, S] in [0, 1] outside, in [-1, 1] inside, S = 4 * 2^(levels - 1); z [B, Z];
-    critic outputs [B].
+    B batch, Z code; images [B, C, S, S] in [0, 1] outside, in [-1, 1] inside, S = 4 * 2^(levels - 1);
+    z [B, Z]; critic outputs [B].
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class ProGAN(Implicit):
         std_group: Count
         """Images whose standard deviation the critic is shown; the batch is a multiple of it."""
         penalty: NonNegative
+        """Weight of the gradient penalty."""
         drift: NonNegative
         """Weight of the term that keeps the critic's outputs near 0."""
         ema: Momentum
