@@ -420,7 +420,7 @@ def test_what_a_sampler_lets_choose_is_chosen_or_swept(tmp_path: Path) -> None:
         "run": "run", "path": "", "n": 3, "seed": 0, "label": None,
         "sampling": {"level": 1.0, "weights": "raw"}, "rows": [],
     }  # fmt: skip
-    assert Path(one["result"]["path"]).name == "sample-7-seed0-level1.0-weightsraw.png"
+    assert Path(one["result"]["path"]).name == "sample-7-seed0-level1-weightsraw.png"
     panel = load_panel(Path(levels["result"]["path"]).with_suffix(".npz"))
     assert (panel.array.shape, panel.columns) == ((6, 1, 8, 8), 3)
     assert panel.caption == (

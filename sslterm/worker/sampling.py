@@ -65,7 +65,10 @@ def sample(desk: Desk, request: Sample, report: Report) -> dict[str, Any]:
         parts.append(drawn.cpu())
     chosen = {name: value for name, value in rows[0].sampling.items() if name != swept}
     label = None if swept == "class" else rows[0].label
-    words = [*([] if label is None else [f"class {request.label}"]), *(f"{k} {v}" for k, v in chosen.items())]
+    words = [
+        *([] if label is None else [f"class {request.label}"]),
+        *(f"{k} {_short(v)}" for k, v in chosen.items()),
+    ]
     about = ", ".join([*words, f"seed {request.seed}"])
     if swept:
         caption = f"{n} samples of the same noise in each row, {about}; rows: {swept} {', '.join(r.name for r in rows)}"
@@ -126,7 +129,7 @@ def _rows(desk: Desk, request: Sample) -> tuple[str, list[Row]]:
         return swept, [Row(label, fixed, name) for name, label in labels.items()]
     label = next(iter(labels.values()))
     if swept:
-        return swept, [Row(label, {**fixed, swept: value}, f"{value}") for value in values[swept]]
+        return swept, [Row(label, {**fixed, swept: value}, _short(value)) for value in values[swept]]
     return "", [Row(label, fixed)]
 
 
@@ -180,6 +183,10 @@ def _values(desk: Desk, name: str, text: str) -> list[Any]:
             raise UsageError(f"--{name} all: there is no end of them", f"list some: --{name} 1,2")
         return list(listed)
     return [convert(kind, _number(kind, part.strip()), "sample", name) for part in text.split(",")]
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _number(kind: Any, text: str) -> Any:
