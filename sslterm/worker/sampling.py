@@ -65,25 +65,24 @@ def sample(desk: Desk, request: Sample, report: Report) -> dict[str, Any]:
         parts.append(drawn.cpu())
     chosen = {name: value for name, value in rows[0].sampling.items() if name != swept}
     label = None if swept == "class" else rows[0].label
-    words = [
-        *([] if label is None else [f"class {request.label}"]),
-        *(f"{k} {_short(v)}" for k, v in chosen.items()),
-    ]
-    about = ", ".join([*words, f"seed {request.seed}"])
+    words = [f"{name} {_short(value)}" for name, value in chosen.items()]
+    of_class = [] if label is None else [f"class {request.label}"]
+    about = ", ".join([*of_class, *words, f"seed {request.seed}"])
     if swept:
         caption = f"{n} samples of the same noise in each row, {about}; rows: {swept} {', '.join(r.name for r in rows)}"
     else:
         caption = f"{n} samples, {about}"
     panel = images_panel("samples", torch.cat(parts), caption, columns=n if swept else 0)
-    marks = [
-        f"seed{request.seed}",
-        *(word.replace(" ", "") for word in words),
-        *([f"by-{swept}"] if swept else []),
-    ]
+    stem = "-".join(
+        [
+            f"sample-{desk.loaded.images}-seed{request.seed}",
+            *([] if label is None else [f"class{label}"]),  # its number: a name may hold anything
+            *(word.replace(" ", "") for word in words),
+            *([f"by-{swept}"] if swept else []),
+        ]
+    )
     return {
-        "path": write_output(
-            desk.run, panel, "-".join([f"sample-{desk.loaded.images}", *marks]), request.out
-        ),
+        "path": write_output(desk.run, panel, stem, request.out),
         "n": n * len(rows),
         "seed": request.seed,
         "label": label,
