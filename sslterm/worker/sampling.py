@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import psutil
 import torch
+from torch import Tensor
 
 from sslterm.catalog import CATALOG
 from sslterm.config.read import convert, fields_of
@@ -55,40 +56,51 @@ def sample(desk: Desk, request: Sample, report: Report) -> dict[str, Any]:
     swept, rows = _rows(desk, request)
     n = request.n or (IN_ROW if swept else IN_GRID)
     _require_memory(desk, n * len(rows))
-    parts = []
-    for row in rows:
-        with choosing(desk, row.sampling):
-            drawn = draw_samples(
-                method, n, seed=request.seed, label=row.label, progress=stages(report),
-                watch=partial_reporter(report) if request.watch else lambda partial: None,
-            )  # fmt: skip
-        parts.append(drawn.cpu())
-    chosen = {name: value for name, value in rows[0].sampling.items() if name != swept}
-    label = None if swept == "class" else rows[0].label
-    words = [f"{name} {_short(value)}" for name, value in chosen.items()]
-    of_class = [] if label is None else [f"class {request.label}"]
-    about = ", ".join([*of_class, *words, f"seed {request.seed}"])
-    if swept:
-        caption = f"{n} samples of the same noise in each row, {about}; rows: {swept} {', '.join(r.name for r in rows)}"
-    else:
-        caption = f"{n} samples, {about}"
-    panel = images_panel("samples", torch.cat(parts), caption, columns=n if swept else 0)
-    stem = "-".join(
-        [
-            f"sample-{desk.loaded.images}-seed{request.seed}",
-            *([] if label is None else [f"class{label}"]),  # its number: a name may hold anything
-            *(word.replace(" ", "") for word in words),
-            *([f"by-{swept}"] if swept else []),
-        ]
-    )
+    images = torch.cat([_draw(desk, request, row, n, report) for row in rows])
+    caption, stem, about = _describe(desk, request, swept, rows)
+    panel = images_panel("samples", images, f"{n} samples{caption}", columns=n if swept else 0)
     return {
         "path": write_output(desk.run, panel, stem, request.out),
         "n": n * len(rows),
         "seed": request.seed,
+        **about,
+    }
+
+
+def _draw(desk: Desk, request: Sample, row: Row, n: int, report: Report) -> Tensor:
+    method = desk.loaded.method
+    assert isinstance(method, Samples)
+    with choosing(desk, row.sampling):
+        images = draw_samples(
+            method, n, seed=request.seed, label=row.label, progress=stages(report),
+            watch=partial_reporter(report) if request.watch else lambda partial: None,
+        )  # fmt: skip
+    return images.cpu()
+
+
+def _describe(
+    desk: Desk, request: Sample, swept: str, rows: Sequence[Row]
+) -> tuple[str, str, dict[str, Any]]:
+    """What the samples are of: as a caption goes on, as a file is named, and as `--json` says it."""
+    label = None if swept == "class" else rows[0].label
+    chosen = {name: value for name, value in rows[0].sampling.items() if name != swept}
+    words = [f"{name} {_short(value)}" for name, value in chosen.items()]
+    of_class = [] if label is None else [f"class {request.label}"]
+    caption = ", ".join(["", *of_class, *words, f"seed {request.seed}"])
+    stem = f"sample-{desk.loaded.images}-seed{request.seed}"
+    stem += "" if label is None else f"-class{label}"  # its number: a name may hold anything
+    stem += "".join("-" + word.replace(" ", "") for word in words)
+    if swept:
+        caption = (
+            f" of the same noise in each row{caption}; rows: {swept} {', '.join(row.name for row in rows)}"
+        )
+        stem += f"-by-{swept}"
+    about = {
         "label": label,
         "sampling": chosen,
         "rows": [f"{swept} {row.name}" for row in rows] if swept else [],
     }
+    return caption, stem, about
 
 
 def _require_memory(desk: Desk, n: int) -> None:
