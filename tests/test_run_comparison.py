@@ -65,6 +65,7 @@ DIRECTIONS = {
     "discriminator/fake": "", "discriminator/accuracy_real": "", "discriminator/accuracy_fake": "",
     "discriminator/margin": "", "critic/gap": "", "critic/penalty": "", "critic/gradient_norm": "",
     "test/sample_spread": "",
+    "critic/drift": "", "critic/side": "", "critic/fade": "", "generator/orthogonal": "",
     # how it trains
     "main/lr": "", "main/grad_norm": "", "speed/images_per_second": "higher",
     "main/reconstruction": "", "main/adversarial": "",

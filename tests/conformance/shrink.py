@@ -16,6 +16,7 @@ from sslterm.data.source import load_source
 from sslterm.engine.controls import Controls
 from sslterm.engine.loop import Trainer
 from sslterm.engine.scribe import Scribe
+from sslterm.nn.progressive import levels_of
 from sslterm.render.png import write_png
 from sslterm.run.layout import RunDirectory
 from sslterm.run.status import Status
@@ -27,7 +28,7 @@ METHODS = [(method, preset_names(method)[0]) for method in CATALOG if preset_nam
 GREY = {"digits", "mnist", "fashion-mnist", "kmnist"}
 WIDEST = 32
 MOST_UPDATES = 2
-LARGEST = {"dcgan": 64, "wgan": 64, "context-encoder": 128}
+LARGEST = {"biggan": 128, "context-encoder": 128, "dcgan": 64, "wgan": 64}
 """Sides of images that go with the numbers of widths in the presets."""
 
 
@@ -64,6 +65,10 @@ def shrink(method: str, preset: str, *, batch: int = 16, steps: int = 12, **chan
     for key in table["method"]:
         if key.endswith("_updates"):  # of a critic, for each of the generator
             table["method"][key] = min(table["method"][key], MOST_UPDATES)
+    if method == "progan":
+        table["method"]["widths"] = table["method"]["widths"][: levels_of(data["size"])]
+    if method == "biggan":
+        table["method"]["standing_passes"] = 2
     return parse_experiment(table, f"{method}/{preset} (shrunk)")
 
 
