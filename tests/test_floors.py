@@ -59,6 +59,7 @@ BASES_OF_METHODS = {
     "sslterm.methods.autoregressive.completion",
     "sslterm.methods.autoregressive.density_panels",
     "sslterm.methods.autoregressive.ordered_bits",
+    "sslterm.methods.autoregressive.pixel_model",
     "sslterm.methods.energy.boltzmann",
     "sslterm.methods.flow.flow",
     "sslterm.methods.joint_embedding.embedder",
