@@ -1,4 +1,6 @@
-"""The networks of PixelCNN (of PixelRNN: `recurrent_pixels`): numbers at every pixel that depend only on the pixels before it.
+"""The networks of PixelCNN: numbers at every pixel that depend only on the pixels before it.
+
+That of PixelRNN is in `recurrent_pixels`.
 
 A network is called as `network(x, network.context(x), label)` over whole images. To paint, `context` is called once a
 row and the network once for every value, with a `Memory` in place of `everywhere`.

@@ -16,10 +16,10 @@ Objective:
     Blocks are residual, 2h - h - 2h (§3.3). x_i is a bit, or one of 256 levels under a softmax (§3.5).
 
 Departures:
-    Adam in place of RMSProp. Forget gates start open, at a bias of 1. The last layer starts at 0 for bits and levels, so
-    that training starts at uniform pixels. No skip connections from every layer to the output, no multi-scale
+    Adam in place of RMSProp. Forget gates start open, at a bias of 1. The last layer starts at 0 for bits and levels,
+    so that training starts at uniform pixels. No skip connections from every layer to the output, no multi-scale
     version. A mixture of logistics (PixelCNN++, arXiv:1701.05517) is a third kind of output. In painting, a layer
-    keeps its state: all pixels together cost two passes over the image, not one pass each.
+    keeps its state: all pixels together cost what one pass over the image does, not one pass each.
 
 Watch for:
     pixel-nats: what is known of a pixel from those before it; the first pixel of a stroke is dear, its inside
