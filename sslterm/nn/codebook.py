@@ -104,4 +104,5 @@ class Codebook(nn.Module):
 
 def perplexity(counts: Tensor) -> Tensor:
     """exp of the entropy of counts [K] (0-d)."""
-    return torch.special.entr(counts / counts.sum()).sum().exp()
+    entropy: Tensor = torch.special.entr(counts / counts.sum()).sum()
+    return entropy.exp()

@@ -184,13 +184,14 @@ def remember(bias: Tensor, features: int) -> None:
 def skew(x: Tensor) -> Tensor:
     """Every row a place further to the right than the one above: [B, C, H, W] -> [B, C, H, H + W - 1] (figure 3)."""
     height, width = x.shape[2:]
-    return F.pad(x, (0, height)).flatten(2)[..., :-height].unflatten(2, (height, width + height - 1))
+    flat = F.pad(x, (0, height)).flatten(2)[..., :-height]
+    return flat.reshape(*x.shape[:2], height, width + height - 1)
 
 
 def unskew(x: Tensor) -> Tensor:
     """The inverse of `skew`."""
     height, width = x.shape[2], x.shape[3] + 1 - x.shape[2]
-    return F.pad(x.flatten(2), (0, height)).unflatten(2, (height, width + height))[..., :width]
+    return F.pad(x.flatten(2), (0, height)).view(*x.shape[:2], height, width + height)[..., :width]
 
 
 class RecurrentPixelNetwork(PixelNetwork):

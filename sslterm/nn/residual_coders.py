@@ -63,7 +63,7 @@ class MapEncoder(nn.Module):
         return self.layers(images)["head"]
 
 
-class MapDecoder(nn.Sequential):
+class MapDecoder(nn.Module):
     """A 3x3 convolution, residual blocks, and transposed 4x4 convolutions of stride 2, without an activation last.
 
     Args: as of `MapEncoder`.
@@ -72,13 +72,14 @@ class MapDecoder(nn.Sequential):
     def __init__(
         self, channels: int, *, width: int, inner: int, blocks: int, halvings: int, features: int
     ) -> None:
+        super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(features, width, 3, padding=1)]
         layers += [ResidualBlock(width, inner) for _ in range(blocks)]
         for number in range(halvings, 0, -1):
             out = channels if number == 1 else width
             layers += [nn.ReLU(), nn.ConvTranspose2d(width, out, 4, stride=2, padding=1)]
-        super().__init__(*layers)
+        self.stages = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
-        output: Tensor = super().forward(z)
+        output: Tensor = self.stages(z)
         return output.float()

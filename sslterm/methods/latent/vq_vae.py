@@ -46,7 +46,7 @@ from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method, Stream, Update
 from sslterm.nn.codebook import Codebook, perplexity, pull, straight_through
-from sslterm.nn.observation import Binarized, DecoderKind, Observation, check_observation, drawn_from
+from sslterm.nn.observation import Binarized, DecoderKind, Observation, check_observation, drawn_from, midway
 from sslterm.nn.painting import paint
 from sslterm.nn.pixel_networks import GatedPixelNetwork, Size
 from sslterm.nn.pixel_values import Codes
@@ -187,17 +187,12 @@ class VQVAE(Method):
 
     # -- what can be asked of a trained model
 
-    def quantize(self, images: Tensor) -> Tensor:
-        """z_q, [B, D, h, w]."""
-        quantized: Tensor = self.codebook(self.codebook.nearest(self.encoder(images)))
-        return quantized
-
     def encode(self, images: Tensor) -> Tensor:
         """z_q as one vector, [B, D h w]."""
-        return self.quantize(images).flatten(1)
+        return self.layers(images)["z_q"].flatten(1)
 
     def layers(self, images: Tensor) -> dict[str, Tensor]:
-        outputs = self.encoder.layers(images)
+        outputs = self.encoder.layers(self.observation.observe(images, midway))
         outputs["z_e"] = outputs.pop("head")
         outputs["z_q"] = self.codebook(self.codebook.nearest(outputs["z_e"]))
         return outputs
@@ -208,7 +203,7 @@ class VQVAE(Method):
         return output.sigmoid()
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        return self.restore(self.quantize(images))
+        return self.restore(self.layers(images)["z_q"])
 
     def sample(self, n: int, generator: torch.Generator, label: Tensor | None = None) -> Iterator[Tensor]:
         """The means of p(x|z) of codes from the prior, painted row by row; rows to come are vectors of zeros."""
