@@ -39,6 +39,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslterm.config.schema import Count, Fraction, Momentum, Natural, NonNegative
@@ -225,23 +226,11 @@ class VQVAE(Method):
         return self.observation.log_prob(x, self.decoder(self.codebook(codes))) + self.log_prior(codes)
 
     def panels(self, batch: Batch) -> Iterator[Panel]:
-        codes = self.codebook.nearest(self.encoder(self.observation.observe(batch.images)))
+        x = self.observation.observe(batch.images)
+        codes = self.codebook.nearest(self.encoder(x))
         counts = torch.bincount(codes.flatten(), minlength=len(self.codebook)).float()
         yield usage_panel(counts, len(codes))
-        yield self.codes_panel(counts)
-
-    def codes_panel(self, counts: Tensor) -> Panel:
-        """What the decoder makes of a map that is filled with one code, for the most used ones."""
-        shown = counts.argsort(descending=True, stable=True)[:SHOWN]
-        filled = self.restore(self.codebook(shown[:, None, None].expand(-1, *self.grid)))
-        return Panel(
-            name="codes",
-            kind="images",
-            array=filled.float().cpu().numpy(),
-            caption=f"the decoder's image of a map filled with one code: the {len(shown)} most used, falling",
-            low=0.0,
-            high=1.0,
-        )
+        yield meaning_panel(x, codes, counts)
 
 
 def usage_panel(counts: Tensor, n: int) -> Panel:
@@ -260,4 +249,25 @@ def usage_panel(counts: Tensor, n: int) -> Panel:
         low=0.0,
         x_label="code, by rank",
         y_label="%",
+    )
+
+
+def meaning_panel(x: Tensor, codes: Tensor, counts: Tensor) -> Panel:
+    """What the most used codes stand for: the mean of what lies around their places in images."""
+    side = x.shape[2] // codes.shape[1]
+    around = F.unfold(x, 3 * side, padding=side, stride=side)  # [B, C 3s 3s, h w]
+    sums = around.new_zeros(len(counts), around.shape[1])
+    sums.index_add_(0, codes.flatten(), around.transpose(1, 2).flatten(0, 1))
+    shown = counts.argsort(descending=True, stable=True)[: min(SHOWN, int((counts > 0).sum()))]
+    means = (sums / counts[:, None].clamp_min(1))[shown].view(len(shown), x.shape[1], 3 * side, 3 * side)
+    return Panel(
+        name="codes",
+        kind="images",
+        array=means.clamp(0, 1).float().cpu().numpy(),
+        caption=(
+            f"what codes stand for: the mean of the {side}x{side} pixels of a place and as many to each side, over "
+            f"{len(x)} held-out images; the {len(shown)} most used codes, falling"
+        ),
+        low=0.0,
+        high=1.0,
     )
