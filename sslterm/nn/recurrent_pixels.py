@@ -59,7 +59,8 @@ class LineLSTM(nn.Module):
     def forward(self, gates: Tensor) -> Tensor:
         """Input to state [B, 4h, T, L] -> outputs [B, h, T, L]."""
         lines = gates.permute(2, 0, 3, 1)  # [T, B, L, 4h]
-        h = cell = torch.zeros_like(lines[0, ..., : self.features], dtype=torch.float32)
+        full = torch.promote_types(lines.dtype, torch.float32)  # whatever autocast made of the gates
+        h = cell = torch.zeros_like(lines[0, ..., : self.features], dtype=full)
         outputs = []
         for line in lines.unbind():
             h, cell = lstm_step(line + self.look_back(h), cell)
@@ -121,7 +122,10 @@ class RowLSTM(RecurrentLayer):
 
 
 class DiagonalBiLSTM(RecurrentLayer):
-    """Along the diagonals from both upper corners; a pixel sees all before it (§3.2).
+    """Along the diagonals from both upper corners (§3.2).
+
+    A pixel sees all before it, but for the last one of the row above where the first window does not reach it: mask A
+    hides a pixel from the maps at its own place, and those are all that comes from the right.
 
     The state of a pixel comes from its neighbour in the row and the pixel above: in the skewed image, from two places
     of the column before. What came from the right is shifted down by a row, lest it tell of pixels to come.

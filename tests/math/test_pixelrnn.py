@@ -36,7 +36,7 @@ def make(
     method = PixelRNN(PixelRNN.Config(**(fields | changes)), inputs)
     with torch.no_grad():
         for name, parameter in method.named_parameters():
-            parameter.normal_(0.0, 0.6 if "head" in name else 0.4)
+            parameter.normal_(0.0, 0.5 if "head" in name else 0.3)
     return method.eval()
 
 
@@ -187,7 +187,7 @@ def test_an_output_sees_earlier_values_alone(recurrence: str, output: str) -> No
 
 @pytest.mark.parametrize("column", [0, 3, 5])
 @pytest.mark.parametrize("recurrence", RECURRENCES)
-def test_one_diagonal_layer_sees_all_before_and_one_row_layer_a_triangle(
+def test_one_diagonal_layer_sees_nearly_all_before_and_one_row_layer_a_triangle(
     recurrence: str, column: int
 ) -> None:
     method, row = make(recurrence, height=6, width=6, blocks=1).double(), 5
@@ -195,6 +195,9 @@ def test_one_diagonal_layer_sees_all_before_and_one_row_layer_a_triangle(
     (gradient,) = torch.autograd.grad(output_of(method, x)[0, :, row, column].sum(), x)
     raster = torch.arange(36).view(6, 6) < 6 * row + column
     if recurrence == "diagonal":
+        raster[row - 1, 5] = (
+            column >= 4
+        )  # mask A hides it from the map of its own row: only the first window sees it
         assert torch.equal(gradient[0, 0] != 0, raster)
         return
     # K_ss reaches one to either side a row; the first window and K_is reach two to the left and one to the right.
@@ -225,9 +228,9 @@ def paint_slowly(method: PixelRNN, x: Tensor, hidden: Tensor, generator: torch.G
 @pytest.mark.parametrize("recurrence", RECURRENCES)
 @torch.no_grad()
 def test_painting_by_memory_is_painting_by_whole_passes(recurrence: str, output: str, channels: int) -> None:
-    method = make(recurrence, output, channels=channels, height=4, width=5)
+    method = make(recurrence, output, channels=channels, height=5, width=6)
     fast = last(method.sample(6, torch.Generator().manual_seed(5)))
-    blank, hidden = torch.zeros(6, channels, 4, 5), torch.ones(6, 4, 5, dtype=torch.bool)
+    blank, hidden = torch.zeros(6, channels, 5, 6), torch.ones(6, 5, 6, dtype=torch.bool)
     slow = paint_slowly(method, blank, hidden, torch.Generator().manual_seed(5))
     torch.testing.assert_close(fast, slow, rtol=0, atol=1e-6)
     assert len(fast.unique(dim=0)) == 6

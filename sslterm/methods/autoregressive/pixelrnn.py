@@ -4,8 +4,8 @@ Aäron van den Oord, Nal Kalchbrenner & Koray Kavukcuoglu, ICML 2016, arXiv:1601
 Idea:
     Image by image a density of pixels in raster order, each given all before it. What was before is remembered by
     LSTMs that are convolutional along lines: one that goes down row by row, or two that go along the diagonals from
-    both upper corners. A single layer of the latter already sees every pixel before; PixelCNN (`pixelcnn`)
-    needs many layers for that.
+    both upper corners. One layer of the latter already sees the whole image above, for which PixelCNN (`pixelcnn`)
+    needs many.
 
 Objective:
     -log p(x) = - sum_i log p(x_i | x_<i); of a colour pixel p(R | x_<i) p(G | R, x_<i) p(B | R, G, x_<i)  (Eq. 1-2)
@@ -23,8 +23,8 @@ Departures:
 
 Watch for:
     pixel-nats: what is known of a pixel from those before it; the first pixel of a stroke is dear, its inside
-    free. receptive-field: what a pixel listens to; of one Row LSTM a triangle above, of the diagonal one everything
-    before. Samples whose lower half forgets the upper one: more features, more layers, longer training.
+    free. receptive-field: what a pixel listens to; of one Row LSTM a triangle above, of the diagonal one all before
+    but the end of the row above. Samples whose lower half forgets the upper one: more features, more layers, longer training.
 
 Shapes:
     B batch; images [B, C, H, W] in [0, 1]; output of the network [B, numbers, H, W]; h features of an LSTM.
