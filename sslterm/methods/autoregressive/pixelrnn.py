@@ -24,7 +24,8 @@ Departures:
 Watch for:
     pixel-nats: what is known of a pixel from those before it; the first pixel of a stroke is dear, its inside
     free. receptive-field: what a pixel listens to; of one Row LSTM a triangle above, of the diagonal one all before
-    but the end of the row above. Samples whose lower half forgets the upper one: more features, more layers, longer training.
+    but the end of the row above. Samples whose lower half forgets the upper one: more features, more layers,
+    longer training.
 
 Shapes:
     B batch; images [B, C, H, W] in [0, 1]; output of the network [B, numbers, H, W]; h features of an LSTM.
