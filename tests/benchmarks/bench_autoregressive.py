@@ -10,8 +10,8 @@ Training, in short interleaved rounds of one process, on the same images, batch 
             and a Bernoulli draw, weights multiplied by their mask in place before every use (MADE's masks are
             made once here, there in every step), whole 7x7 and 3x3 windows, eager Adam, `loss.item()` every step
 
-Painting of 64 images of 28x28 by PixelCNN and PixelRNN, against a pass over the whole images for every pixel: of the latter one
-row is timed, all rows cost the same, and its pixels must be those that were painted.
+Painting of 64 images of 28x28 by PixelCNN and PixelRNN, against a pass over the whole images for every pixel: of the
+latter one row is timed, all rows cost the same, and its pixels must be those that were painted.
 
 The exit code is 1 where the faster of the engine's two is below 1.3 of the plain loop, painting below 5 times the speed
 of whole passes, or takes 20 seconds or longer.
