@@ -72,7 +72,7 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def follow(self, z: Tensor, codes: Tensor, decay: float) -> None:
-        """Move counts, and vectors that are not learned, towards a batch (A.1, Eq. 6-8).
+        """Move counts, and vectors that are not learned, towards a batch (A.1).
 
         Args:
             z, codes: of all ranks.

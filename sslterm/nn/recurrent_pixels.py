@@ -180,7 +180,7 @@ class DiagonalBiLSTM(RecurrentLayer):
 
 
 def remember(bias: Tensor, features: int) -> None:
-    """Forget gates of a bias [4h] start open (Jozefowicz et al. 2015, §4)."""
+    """Forget gates of a bias [4h] start open (Jozefowicz, Zaremba & Sutskever 2015)."""
     with torch.no_grad():
         bias[features : 2 * features] += 1.0
 

@@ -13,7 +13,7 @@ Objective:
     recurrence = row: before is the row above, K_ss sees 3 of its pixels                                      (§3.1)
     recurrence = diagonal: before are the neighbour in the row, of which also c is, and the pixel above; the image is
     skewed, so that they are two pixels of one column, and all columns are computed as columns               (§3.2)
-    Blocks are residual, 2h - h - 2h (§3.3). x_i is a bit, or one of 256 levels under a softmax (§3.5).
+    Blocks are residual, 2h - h - 2h (§3.3). x_i is a bit, or one of 256 levels under a softmax (§2.2).
 
 Departures:
     Adam in place of RMSProp. Forget gates start open, at a bias of 1. The last layer starts at 0 for bits and levels,

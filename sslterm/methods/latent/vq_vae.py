@@ -8,17 +8,17 @@ Idea:
     strong decoder ignores those of a VAE.
 
 Objective:
-    first stage:  -log p(x|z_q) + ||sg[z_e] - e||^2 + beta ||z_e - sg[e]||^2, e the code nearest to z_e    (Eq. 1-3)
-    the gradient of z_q is copied to z_e                                                                      (§3.2)
-    codebook = loss: e learns by the second term; ema: instead of it, counts N and sums m of what each code
-    was nearest to are averaged, N <- gamma N + (1 - gamma) n, m <- gamma m + (1 - gamma) sum z_e, e = m / N     (A.1)
-    second stage, the last `prior_share` of the training: -log p(z) of the codes, which no longer move        (§3.3)
+    first stage: -log p(x|z_q) + ||sg[z_e] - e||^2 + beta ||z_e - sg[e]||^2, e the code nearest to z_e     (Eq. 1-3)
+    the gradient of z_q is copied to z_e                                                                   (§3.2)
+    codebook = loss: e learns by the second term
+    codebook = ema: N <- gamma N + (1 - gamma) n,  m <- gamma m + (1 - gamma) sum z_e,  e = m / N          (A.1)
+    second stage, the last `prior_share` of the training: -log p(z) of the codes, which no longer move     (§3.3)
 
 Departures:
     The prior is the gated PixelCNN without classes, and sees codes one-hot. Squares are summed over the codes of
     an image, as nats are over its pixels; the paper takes their mean. With revive_below, codes that hardly anything is
     nearest to are moved onto vectors of the batch: at first most of a random codebook is far from all data. The
-    likelihood is the bound log p(x|z_q) + log p(z_q) of §3.1, all of whose terms are exact: of bits, or of 8-bit pixels
+    likelihood is the bound log p(x|z_q) + log p(z_q) of §3.2, all of whose terms are exact: of bits, or of 8-bit pixels
     under a normal distribution with one learned deviation. Schedules run over both stages.
 
 Watch for:
@@ -220,7 +220,7 @@ class VQVAE(Method):
         return self.observation.protocol
 
     def log_prob(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """log p(x|z_q) + log p(z_q) <= log p(x), in nats, [B] (§3.1): one of the terms that p(x) is a sum of."""
+        """log p(x|z_q) + log p(z_q) <= log p(x), in nats, [B] (§3.2): one of the terms that p(x) is a sum of."""
         x = self.observation.observe(images, drawn_from(generator))
         codes = self.codebook.nearest(self.encoder(x))
         return self.observation.log_prob(x, self.decoder(self.codebook(codes))) + self.log_prior(codes)
