@@ -10,10 +10,12 @@ Idea:
 Objective:
     -log p(x) = - sum_i log p(x_i | x_<i); of a colour pixel p(R | x_<i) p(G | R, x_<i) p(B | R, G, x_<i)  (Eq. 1-2)
     [o, f, i, g] = K_ss * h_before + K_is * x;  c = s(f) c_before + s(i) tanh(g);  h = s(o) tanh(c)          (Eq. 3)
-    recurrence = row: before is the row above, K_ss sees 3 of its pixels                                      (§3.1)
-    recurrence = diagonal: before are the neighbour in the row, of which also c is, and the pixel above; the image is
-    skewed, so that they are two pixels of one column, and all columns are computed as columns               (§3.2)
-    Blocks are residual, 2h - h - 2h (§3.3). x_i is a bit, or one of 256 levels under a softmax (§2.2).
+    recurrence = row: before are three pixels of the row above, c that of the middle one                     (§3.1)
+    recurrence = diagonal: before are the pixel beside, whose c it is, and the pixel above                   (§3.2)
+    x_i is a bit, or one of 256 levels under a softmax                                                       (§2.2)
+
+    All rows, or the columns of an image that is skewed so that the pixels beside and above are both in the column
+    before, go through a layer one after another. Blocks are residual, 2h - h - 2h (§3.3).
 
 Departures:
     Adam in place of RMSProp. Forget gates start open, at a bias of 1. The last layer starts at 0 for bits and levels,
