@@ -48,12 +48,11 @@ class Codebook(nn.Module):
     def __init__(self, codes: int, dim: int, *, learned: bool) -> None:
         super().__init__()
         self.learned = learned
-        first = torch.randn(codes, dim)
-        if learned:
-            self.vectors = nn.Parameter(first)
+        if learned:  # near 0, where vectors start as well: a code that is never nearest learns nothing
+            self.vectors = nn.Parameter(torch.empty(codes, dim).uniform_(-1 / codes, 1 / codes))
         else:
-            self.register_buffer("vectors", first)
-            self.register_buffer("sums", first.clone())
+            self.register_buffer("vectors", torch.randn(codes, dim))
+            self.register_buffer("sums", self.vectors.clone())
         self.register_buffer("counts", torch.ones(codes))
 
     def __len__(self) -> int:
