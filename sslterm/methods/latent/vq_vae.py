@@ -25,8 +25,8 @@ Watch for:
     code-usage and main/perplexity: far below the number of codes, the codebook has collapsed; revive codes, lower beta,
     or take fewer. Reconstructions show what the codes keep, samples what the prior has learned of them. Nothing in
     the first stage makes codes cheap: given room they keep noise as well, drawn bits above all, and no prior can learn
-    it. Good reconstructions and bad samples call for fewer codes, or a longer second stage. prior/loss is the nats of the
-    codes; with those of the decoder they are the bound. In the first stage samples are those of a uniform prior.
+    it. Good reconstructions and bad samples call for fewer codes, or a longer second stage. prior/loss is the nats
+    of the codes; with those of the decoder they are the bound. In the first stage samples are of a uniform prior.
 
 Shapes:
     B batch, K codes of D numbers; images and x [B, C, H, W]; z_e, z_q [B, D, h, w]; codes [B, h, w].
