@@ -62,6 +62,7 @@ BASES_OF_METHODS = {
     "sslterm.methods.autoregressive.density_panels",
     "sslterm.methods.autoregressive.ordered_bits",
     "sslterm.methods.encoder",
+    "sslterm.methods.autoregressive.pixel_model",
     "sslterm.methods.energy.boltzmann",
     "sslterm.methods.filters",
     "sslterm.methods.flow.flow",

@@ -59,7 +59,8 @@ DIRECTIONS = {
     "main/discrimination": "", "main/proximal": "", "main/transformed": "", "main/untransformed": "",
     "main/accuracy": "higher", "main/code_entropy": "", "main/projections": "", "main/outputs": "",
     "main/teacher_entropy": "", "main/kl": "", "main/patch_error": "", "main/statistics_error": "",
-    "main/lp": "", "main/gdl": "",
+    "main/lp": "", "main/gdl": "", "main/commitment": "", "main/perplexity": "", "prior/bits_per_code": "",
+    "main/z_e": "", "main/codes": "", "prior/loss": "lower",
     # opponents: what one gains the other loses
     "discriminator/loss": "", "generator/loss": "", "critic/loss": "", "discriminator/real": "",
     "discriminator/fake": "", "discriminator/accuracy_real": "", "discriminator/accuracy_fake": "",

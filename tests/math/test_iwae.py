@@ -14,8 +14,8 @@ from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs
 from sslterm.methods.latent.iwae import IWAE, effective_draws, importance_weighted_bound
-from sslterm.methods.latent.latent_model import normal_log_density
 from sslterm.methods.latent.vae import VAE
+from sslterm.nn.observation import normal_log_density
 
 NOISE = 0.3
 

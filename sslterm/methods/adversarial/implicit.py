@@ -32,9 +32,12 @@ class Implicit(Method):
 
     def generate(self, batch: Batch, times: int = 1) -> Tensor:
         """`times` as many images as there are in `batch`, of new noise, in [-1, 1]."""
-        draws = [randn(len(batch), self.latent_dim, like=batch.images) for _ in range(times)]
-        generated: Tensor = self.generator(torch.cat(draws))
+        generated: Tensor = self.generator(self.codes(batch, times))
         return generated
+
+    def codes(self, batch: Batch, times: int = 1) -> Tensor:
+        """New noise, `times` as much as there are images in `batch`, [times * B, latent_dim]."""
+        return torch.cat([randn(len(batch), self.latent_dim, like=batch.images) for _ in range(times)])
 
     def decode(self, z: Tensor) -> Tensor:
         generated: Tensor = self.generator(z)

@@ -59,7 +59,7 @@ from sslterm.nn.progressive import (
     growth,
     levels_of,
 )
-from sslterm.rows import rand, randn
+from sslterm.rows import rand
 from sslterm.run.panels import Panel
 
 CODES = 8
@@ -170,10 +170,10 @@ class ProGAN(Implicit):
         fade = self.fade if self.fading else None
         return -self.critic(self.generate(batch), self.level, fade).mean(), {}
 
-    def generate(self, batch: Batch) -> Tensor:
-        """As many images as there are in `batch`, of new noise, at the side and fade of now."""
-        z = randn(len(batch), self.latent_dim, like=batch.images)
-        generated: Tensor = self.generator(z, self.level, self.fade if self.fading else None)
+    def generate(self, batch: Batch, times: int = 1) -> Tensor:
+        """`times` as many images as there are in `batch`, of new noise, at the side and fade of now."""
+        fade = self.fade if self.fading else None
+        generated: Tensor = self.generator(self.codes(batch, times), self.level, fade)
         return generated
 
     # -- what can be asked of a trained generator

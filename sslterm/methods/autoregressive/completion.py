@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from sslterm.nn.painting import Painting
 from sslterm.nn.tiles import pick
 
 CANDIDATES = 16
 """Paintings of an image to choose from."""
 AT_ONCE = 128
 """Candidates painted together."""
-
-Painting = Iterator[tuple[Tensor, Tensor]]
-"""Partial images [n, C, H, W], and log p of what is visible of them, as far as they are painted, in nats [n]."""
 
 
 def complete_by_candidates(
