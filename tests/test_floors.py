@@ -59,6 +59,8 @@ BASES_OF_METHODS = {
     "sslterm.methods.autoregressive.completion",
     "sslterm.methods.autoregressive.density_panels",
     "sslterm.methods.autoregressive.ordered_bits",
+    "sslterm.methods.diffusion.generator",
+    "sslterm.methods.diffusion.samplers",
     "sslterm.methods.energy.boltzmann",
     "sslterm.methods.flow.flow",
     "sslterm.methods.joint_embedding.embedder",

@@ -29,6 +29,13 @@ WIDEST = 32
 LARGEST = {"dcgan": 64, "context-encoder": 128}
 """Sides of images that go with the numbers of widths in the presets."""
 
+U_NET = {"width": 8, "multipliers": [1, 2], "blocks": 1, "attention": [], "sampling_steps": 3}
+SMALLER: dict[str, dict[str, Any]] = {
+    "ddpm": U_NET | {"bound_steps": 4},
+    "flow-matching": U_NET | {"likelihood_steps": 2, "sampler": "euler", "likelihood_solver": "euler"},
+}
+"""Networks of methods that ask them many times for one image."""
+
 
 def shrink(method: str, preset: str, *, batch: int = 16, steps: int = 12, **changes: Any) -> Experiment:
     """A preset on 96 built-in images, with every width cut to 32 and no warm-up.
@@ -59,7 +66,7 @@ def shrink(method: str, preset: str, *, batch: int = 16, steps: int = 12, **chan
         table[section].update({key: value for key, value in changes.items() if key in table[section]})
     for optim in table["optim"].values():
         optim["schedule"]["warmup_images"] = 0
-    table["method"] = {key: _narrow(value) for key, value in table["method"].items()}
+    table["method"] = {key: _narrow(value) for key, value in table["method"].items()} | SMALLER.get(method, {})
     return parse_experiment(table, f"{method}/{preset} (shrunk)")
 
 
