@@ -66,7 +66,9 @@ def shrink(method: str, preset: str, *, batch: int = 16, steps: int = 12, **chan
         table[section].update({key: value for key, value in changes.items() if key in table[section]})
     for optim in table["optim"].values():
         optim["schedule"]["warmup_images"] = 0
-    table["method"] = {key: _narrow(value) for key, value in table["method"].items()} | SMALLER.get(method, {})
+    table["method"] = {key: _narrow(value) for key, value in table["method"].items()} | SMALLER.get(
+        method, {}
+    )
     return parse_experiment(table, f"{method}/{preset} (shrunk)")
 
 
