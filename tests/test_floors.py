@@ -56,6 +56,7 @@ CLI_WITHIN_A_FUNCTION = {"train", "tui"}
 
 BASES_OF_METHODS = {
     "sslterm.methods.base",
+    "sslterm.methods.adversarial.implicit",
     "sslterm.methods.autoregressive.completion",
     "sslterm.methods.autoregressive.density_panels",
     "sslterm.methods.autoregressive.ordered_bits",

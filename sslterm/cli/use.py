@@ -13,34 +13,84 @@ from sslterm.cli.options import Root, RunName
 from sslterm.cli.output import GAP, print_json, print_line, print_table
 from sslterm.cli.preview import Preview
 
+Weights = Annotated[
+    str | None, typer.Option(metavar="ema|raw", help="Averaged weights, or as they were trained; else ema.")
+]
+
+Sampler = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Diffusion: ancestral, ddim; flow matching: euler, heun, dopri5."),
+]
+Steps = Annotated[str | None, typer.Option(metavar="N", help="Diffusion: steps from noise to an image.")]
+
 
 def sample(
     run: RunName,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 64,
+    n: Annotated[
+        int | None, typer.Option("-n", min=1, help="How many images, in each row of several; else 64, or 10.")
+    ] = None,
     seed: Seed = 0,
     label: Annotated[
-        str | None, typer.Option(metavar="CLASS", help="Number or name; for class-conditional methods.")
+        str | None,
+        typer.Option(
+            "--class",
+            "--label",
+            metavar="CLASS",
+            help="Number or name, or all; for class-conditional methods.",
+        ),
+    ] = None,
+    weights: Weights = None,
+    truncation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SD", help="BigGAN: largest value in a code; lower gives better images, less varied."
+        ),
+    ] = None,
+    resolution: Annotated[
+        str | None, typer.Option(metavar="PIXELS", help="ProGAN: as it drew at this side, or all.")
+    ] = None,
+    sampler: Sampler = None,
+    steps: Steps = None,
+    tolerance: Annotated[
+        str | None, typer.Option(metavar="X", help="Flow matching: error that dopri5 allows itself.")
+    ] = None,
+    guidance: Annotated[
+        str | None, typer.Option(metavar="W", help="Diffusion: how far a class is driven from none.")
     ] = None,
     out: Out = None,
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     runs: Root = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="{run, path, n, seed, label}; label is a number or null.")
+        bool,
+        typer.Option(
+            "--json",
+            help="{run, path, n, seed, label, sampling, rows}; label is a number or null, sampling what was chosen, "
+            "rows what each row is of ([] for one grid).",
+        ),
     ] = False,
 ) -> None:
     """Draw samples: a grid as PNG, and a preview on a terminal.
+
+    Several values of one option, with commas between them, give a row each of the same noise.
 
     \b
     Examples:
       sslterm sample last
       sslterm sample vae-mnist-1 -n 16 --seed 3 --out sixteen.png
+      sslterm sample biggan-digits-1 --class 3 --truncation 2,1,0.5,0.1
+      sslterm sample progan-digits-1 --resolution all
+      sslterm sample ddpm-digits-1 --sampler ddim --steps 2,5,10,25,100
     """
     with Preview() as preview:
         watch = preview.animates and not as_json
         answer = ask(
             run, runs, device, checkpoint, preview, "sample",
             n=n, seed=seed, label=label, out=absolute(out), watch=watch or None,
+            sampling=_chosen(
+                weights=weights, truncation=truncation, resolution=resolution,
+                sampler=sampler, steps=steps, tolerance=tolerance, guidance=guidance,
+            ),
         )  # fmt: skip
     show(answer, preview, as_json=as_json)
 
@@ -102,6 +152,9 @@ def evaluate(
     chains: Annotated[
         int | None, typer.Option(min=2, help="Annealed chains where log Z is estimated; else 100.")
     ] = None,
+    weights: Weights = None,
+    sampler: Sampler = None,
+    steps: Steps = None,
     seed: Seed = 0,
     checkpoint: Checkpoint = None,
     device: Device = "auto",
@@ -110,7 +163,7 @@ def evaluate(
         bool,
         typer.Option(
             "--json",
-            help="{run, data, images, results: [{name, value, unit, kind, n, split, floor?, standard_error?, "
+            help="{run, data, images, sampling, results: [{name, value, unit, kind, n, split, floor?, standard_error?, "
             "protocol?, baseline_independent?, baseline_untrained?, ...}], "
             "skipped: [{name, reason, hint}]}; kind: exact, bound, estimate or distance.",
         ),
@@ -130,12 +183,15 @@ def evaluate(
     with Preview() as preview:
         answer = ask(
             run, runs, device, checkpoint, preview, "evaluate",
-            n=n, samples=samples, betas=betas, chains=chains, seed=seed,
+            n=n, samples=samples, betas=betas, chains=chains, seed=seed, sampling=_chosen(weights=weights, sampler=sampler, steps=steps),
         )  # fmt: skip
     if as_json:
         print_json(answer)
         return
-    print_line(f"{answer['run']} after {answer['images']:,} images, on held-out images of {answer['data']}")
+    chosen = "".join(f", {name} {value}" for name, value in answer["sampling"].items())
+    print_line(
+        f"{answer['run']} after {answer['images']:,} images{chosen}, on held-out images of {answer['data']}"
+    )
     columns: dict[str, Callable[[dict[str, Any]], str]] = {
         "measure": lambda row: row["name"],
         "value": lambda row: _number(row["value"]),
@@ -155,6 +211,11 @@ def evaluate(
         print_line(f"likelihood: {protocol}, seed {seed}")
     for skipped in answer["skipped"]:
         print_line(f"{skipped['name']}: left out; {skipped['reason']}{GAP}({skipped['hint']})")
+
+
+def _chosen(**options: str | None) -> list[str] | None:
+    """What the worker has to be told of the options of samplers that were given."""
+    return [f"{name}={value}" for name, value in options.items() if value is not None] or None
 
 
 def _number(value: float | None) -> str:

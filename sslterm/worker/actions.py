@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 
-from sslterm.catalog import CATALOG
 from sslterm.engine.build import build_method
-from sslterm.errors import DataError, UsageError, did_you_mean
+from sslterm.errors import DataError, UsageError
 from sslterm.evaluate.features import choose, encode, evaluating, own_randomness, rankme, relative_std
-from sslterm.evaluate.fidelity import SAMPLES, draw_samples, fidelity
+from sslterm.evaluate.fidelity import SAMPLES, fidelity
 from sslterm.evaluate.likelihood import ImportanceWeighted, Unnormalized, likelihood
 from sslterm.evaluate.online import reconstruction_error, solved
-from sslterm.evaluate.panels import images_panel, reconstructions_panel
+from sslterm.evaluate.panels import reconstructions_panel
 from sslterm.evaluate.tracking import tracking
 from sslterm.methods.base import Encodes, Likelihood, Method, Reconstructs, Samples, Solves, Tracks
 from sslterm.nn.ais import BETAS, CHAINS
@@ -23,7 +22,7 @@ from sslterm.worker.desk import Desk, read_image
 from sslterm.worker.embedding import embed, neighbours
 from sslterm.worker.explore import CODES, code_of, decode_codes, explore, interpolate, traverse
 from sslterm.worker.features import search, write_all
-from sslterm.worker.outputs import Report, Stage, partial_reporter, stages, write_output
+from sslterm.worker.outputs import Report, Stage, stages, write_output
 from sslterm.worker.prediction import predict
 from sslterm.worker.probing import probe_run
 from sslterm.worker.requests import (
@@ -48,6 +47,7 @@ from sslterm.worker.requests import (
     Traverse,
 )
 from sslterm.worker.restore import colorize, complete
+from sslterm.worker.sampling import choosing, sample
 from sslterm.worker.tracking import track
 
 
@@ -60,7 +60,7 @@ def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
     result: dict[str, Any]
     match request:
         case Sample():
-            result = _sample(desk, request, report)
+            result = sample(desk, request, report)
         case Traverse():
             result = traverse(desk, request, report)
         case Reconstruct():
@@ -76,7 +76,8 @@ def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
         case Probe():
             result = probe_run(desk, request, report)
         case Evaluate():
-            result = _evaluate(desk, request, report)
+            with choosing(desk, request.sampling) as chosen:
+                result = _evaluate(desk, request, report) | {"sampling": chosen}
         case Explore():
             result = explore(desk, request)
         case Decode():
@@ -97,40 +98,6 @@ def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
             desk.reload()
             result = {"images": desk.loaded.images}
     return {"run": desk.run.name, **result}
-
-
-def _sample(desk: Desk, request: Sample, report: Report) -> dict[str, Any]:
-    method = desk.loaded.method
-    if not isinstance(method, Samples):
-        raise desk.cannot("sample")
-    label = _label(desk, request.label)
-    images = draw_samples(
-        method, request.n, seed=request.seed, label=label,
-        progress=stages(report), watch=partial_reporter(report) if request.watch else lambda partial: None,
-    )  # fmt: skip
-    which = "" if label is None else f", class {request.label}"
-    panel = images_panel("samples", images, f"{request.n} samples{which}, seed {request.seed}")
-    stem = f"sample-{desk.loaded.images}-seed{request.seed}" + ("" if label is None else f"-class{label}")
-    return {
-        "path": write_output(desk.run, panel, stem, request.out),
-        "n": request.n,
-        "seed": request.seed,
-        "label": label,
-    }
-
-
-def _label(desk: Desk, text: str) -> int | None:
-    """The class that a label on the command line means."""
-    if not text:
-        return None
-    name, classes = desk.loaded.experiment.run.method, desk.loaded.source.class_names
-    if not (name in CATALOG and CATALOG[name].uses_labels):
-        raise UsageError(f"{name} is not class-conditional: it cannot sample a class", "leave --label out")
-    if text in classes:
-        return list(classes).index(text)
-    if text.isdecimal() and int(text) < len(classes):
-        return int(text)
-    raise UsageError(f"there is no class {text!r} in {desk.data}", did_you_mean(text, classes))
 
 
 def _reconstruct(desk: Desk, request: Reconstruct, report: Report) -> dict[str, Any]:

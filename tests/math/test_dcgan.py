@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
-from sslterm.methods.adversarial.dcgan import DCGAN, cross_entropy, slerp
+from sslterm.methods.adversarial.dcgan import DCGAN
+from sslterm.methods.adversarial.implicit import slerp
 from sslterm.methods.base import Inputs, LossFn
+from sslterm.nn.gan_losses import cross_entropy
 from sslterm.nn.norm import BatchNorm
 from sslterm.nn.strided import StridedDiscriminator, StridedGenerator
 
