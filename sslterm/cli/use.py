@@ -183,7 +183,8 @@ def evaluate(
     with Preview() as preview:
         answer = ask(
             run, runs, device, checkpoint, preview, "evaluate",
-            n=n, samples=samples, betas=betas, chains=chains, seed=seed, sampling=_chosen(weights=weights, sampler=sampler, steps=steps),
+            n=n, samples=samples, betas=betas, chains=chains, seed=seed,
+            sampling=_chosen(weights=weights, sampler=sampler, steps=steps),
         )  # fmt: skip
     if as_json:
         print_json(answer)

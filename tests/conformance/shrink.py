@@ -33,7 +33,7 @@ LARGEST = {"biggan": 128, "context-encoder": 128, "dcgan": 64}
 U_NET = {"width": 8, "multipliers": [1, 2], "blocks": 1, "attention": [], "sampling_steps": 3}
 SMALLER: dict[str, dict[str, Any]] = {
     "ddpm": U_NET | {"bound_steps": 4},
-    "flow-matching": U_NET | {"likelihood_steps": 2, "sampler": "euler", "likelihood_solver": "euler"},
+    "flow-matching": U_NET | {"sampler": "euler", "tolerance": 0.3},
 }
 """Networks of methods that ask them many times for one image."""
 

@@ -27,8 +27,7 @@ def make(channels: int = 1, classes: int = 0, side: int = 4, batch: int = 8, **c
     fields: dict[str, Any] = {
         "width": 8, "multipliers": (1, 2), "blocks": 1, "attention": (), "heads": 1, "dropout": 0.0, "ema": 0.9,
         "conditional": False, "label_dropout": 0.0, "guidance": 0.0, "sigma_min": 0.0, "pairing": "independent",
-        "sampler": "heun", "sampling_steps": 5, "tolerance": 1e-5, "likelihood_solver": "dopri5",
-        "likelihood_steps": 10, "trace": "exact",
+        "sampler": "heun", "sampling_steps": 5, "tolerance": 1e-5, "trace": "exact",
     }  # fmt: skip
     inputs = Inputs(channels=channels, height=side, width=side, train_images=10, batch=batch, classes=classes)
     return FlowMatching(FlowMatching.Config(**{**fields, **changes}), inputs).eval()
@@ -63,7 +62,7 @@ def test_solvers_have_the_order_they_should(solver: Solver, order: int) -> None:
     assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.1)
 
 
-@pytest.mark.parametrize("tolerance", [1e-3, 1e-6, 1e-9])
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-8])
 def test_dopri5_keeps_its_tolerance_both_ways(tolerance: float) -> None:
     x = torch.tensor([[1.0], [-3.0]], dtype=torch.float64)
     calls = 0
@@ -167,12 +166,10 @@ def flow_of_a_normal(width: float, **changes: Any) -> FlowMatching:
     return method
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"trace": "hutchinson"}, {"likelihood_solver": "heun", "likelihood_steps": 100}]
-)
-def test_nats_of_a_normal_are_the_closed_form(changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize("trace", ["exact", "hutchinson"])
+def test_nats_of_a_normal_are_the_closed_form(trace: str) -> None:
     """The field is linear, so that even one probe has its divergence exactly."""
-    method, width = flow_of_a_normal(0.3, **changes), 0.3
+    method, width = flow_of_a_normal(0.3, trace=trace), 0.3
     images = torch.randint(256, (20, 1, 4, 4), generator=torch.Generator().manual_seed(0)) / 255
     ours = method.log_prob(images, torch.Generator().manual_seed(1))
     uniform = torch.rand(images.shape, generator=torch.Generator().manual_seed(1))
@@ -183,7 +180,7 @@ def test_nats_of_a_normal_are_the_closed_form(changes: dict[str, Any]) -> None:
 
 def test_the_density_integrates_to_one() -> None:
     """Of one value, carried by an untrained network that is not still: a sum over the whole line."""
-    method = make(side=2, likelihood_solver="heun", likelihood_steps=12)
+    method = make(side=2, tolerance=1e-2)
     for parameter in method.average.parameters():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.2)
@@ -203,7 +200,6 @@ def test_the_density_integrates_to_one() -> None:
 def test_the_kind_of_the_number_is_said_honestly() -> None:
     assert make().likelihood_kind == "exact"
     assert make(trace="hutchinson").likelihood_kind == "estimate"
-    assert make(likelihood_solver="heun").likelihood_kind == "estimate"
     assert "dopri5 to 1e-05, trace exact" in make().likelihood_protocol
 
 

@@ -12,8 +12,10 @@ Objective:
     loss = mean over k of - log P_k(x),  x_k drawn from P_k                     (walkback training, §3.1; Alg. 1)
 
 Departures:
-    The paper's weights start uniform as those of tanh layers do; the optimizer is the preset's. Likelihoods by Parzen
-    windows, which the paper reports, are left out: they do not rank models (Theis et al. 2016, arXiv:1511.01844, §3.3).
+    Weights start uniform as those of tanh layers do, the pixels' biases at the mean image, and chains at its pixels;
+    from uniform noise, tanh layers may lead to negatives of digits. The optimizer is the preset's. Likelihoods by
+    Parzen windows, which the paper reports, are left out: they do not rank models (Theis et al. 2016,
+    arXiv:1511.01844, §3.3).
 
 Watch for:
     chain: each picture a step from the one before. It should stay with a digit for some steps and then turn into
@@ -37,14 +39,16 @@ from torch import Tensor, nn
 from sslterm.config.schema import Count, Fraction, NonNegative
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
-from sslterm.methods.base import Inputs, Method
+from sslterm.methods.base import Inputs, Method, Sweep, Update
 from sslterm.nn.bits import Binarization, binarize
 from sslterm.rows import rand, randn
 from sslterm.run.panels import Panel
 
 BURN_IN = 100
-"""Steps from noise to a sample."""
+"""Steps from the mean image to a sample."""
 COMPLETE_STEPS = 100
+MEAN_OF = 10_000
+"""Images that the mean image is taken over."""
 CHAIN_ROWS, CHAIN_COLUMNS = 10, 20
 
 
@@ -81,6 +85,9 @@ class GSN(Method):
         """Of the noise before and after the activation of hidden units."""
         binarization: Binarization
 
+    mean: Tensor
+    """[V], the mean image: where chains start, pixel by pixel. From noise they could end in negatives of digits."""
+
     def __init__(self, config: Config, inputs: Inputs) -> None:
         super().__init__()
         if inputs.channels != 1:
@@ -105,6 +112,17 @@ class GSN(Method):
             nn.init.xavier_uniform_(torch.empty(below, above)) for below, above in pairwise(sizes)
         )
         self.biases = nn.ParameterList(torch.zeros(size) for size in sizes)
+        self.train_images = inputs.train_images
+        self.register_buffer("mean", torch.full((inputs.values,), 0.5))
+
+    def begin_epoch(self, sweep: Sweep, update: Update) -> None:
+        """At the beginning, P(x) is the mean image."""
+        if update.step == 0:
+            index = torch.arange(min(MEAN_OF, self.train_images))
+            bits = sweep(lambda images: binarize(images, self.config.binarization).flatten(1), index)
+            self.mean.copy_((bits.sum(0) + 1) / (len(bits) + 2))  # never 0 or 1
+            with torch.no_grad():
+                self.biases[0].copy_(self.mean.logit())
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         x = binarize(batch.images, self.config.binarization).flatten(1)
@@ -172,9 +190,9 @@ class GSN(Method):
             yield probability
 
     def sample(self, n: int, generator: torch.Generator, label: Tensor | None = None) -> Iterator[Tensor]:
-        """n chains from random pixels; each picture is P(x) of a step."""
+        """n chains from pixels of the mean image; each picture is P(x) of a step."""
         draws = Draws(generator)
-        x = draws.bits(torch.full((n, self.biases[0].numel()), 0.5, device=generator.device))
+        x = draws.bits(self.mean.expand(n, -1))
         for probability in self.walk(x, self.at_rest(n), BURN_IN, draws):
             yield self.picture(probability)
 
@@ -183,7 +201,7 @@ class GSN(Method):
         draws = Draws(generator)
         x = binarize(images, self.config.binarization, generator).flatten(1)
         gone = mask.flatten(1) > 0.5
-        start = torch.where(gone, draws.bits(torch.full_like(x, 0.5)), x)
+        start = torch.where(gone, draws.bits(self.mean.expand_as(x)), x)
         for probability in self.walk(start, self.at_rest(len(x)), COMPLETE_STEPS, draws, known=(x, gone)):
             yield torch.where(mask > 0.5, self.picture(probability), images)
 
