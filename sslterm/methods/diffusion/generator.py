@@ -163,7 +163,7 @@ class Generator(Method):
     def panels(self, batch: Batch) -> Iterator[Panel]:
         device = batch.images.device
         noise = torch.randn(LADDER_ROWS, *self.shape, device=device)
-        yield ladder_panel(noise, list(self.draw(noise, None, None)))
+        yield ladder_panel(noise, list(self.draw(noise, seeded(device), None)))
         if self.classes:
             yield self.classes_panel(device)
         yield self.raw_panel(device)
@@ -172,7 +172,7 @@ class Generator(Method):
         """A row for each class."""
         shown = min(self.classes, 10)
         label = torch.arange(shown, device=device).repeat_interleave(OF_EACH_CLASS)
-        *_, x = self.draw(torch.randn(len(label), *self.shape, device=device), None, label)
+        *_, x = self.draw(torch.randn(len(label), *self.shape, device=device), seeded(device), label)
         caption = f"{OF_EACH_CLASS} samples of each of {shown} classes, a row each; guidance {self.sampling.guidance:g}"
         return images_of("classes", to_images(x), caption, OF_EACH_CLASS)
 
@@ -182,7 +182,7 @@ class Generator(Method):
         rows = []
         for weights in ("raw", "ema"):
             self.sampling = type(before)(**{**vars(before), "weights": weights})
-            rows.append(to_images([*self.draw(noise, None, None)][-1]))
+            rows.append(to_images([*self.draw(noise, seeded(device), None)][-1]))
         self.sampling = before
         caption = f"{RAW_SAMPLES} samples of the same noise: raw weights above, their running average below"
         return images_of("raw-and-ema", torch.cat(rows), caption, RAW_SAMPLES)
@@ -206,6 +206,11 @@ def check_sides(shape: UNetShape, inputs: Inputs) -> None:
         )
     if shape.width % 2:
         raise UsageError(f"method.width = {shape.width} is odd", f"set method.width={shape.width + 1}")
+
+
+def seeded(device: torch.device) -> torch.Generator:
+    """The same draws every time."""
+    return torch.Generator(device).manual_seed(0)
 
 
 def to_images(x: Tensor) -> Tensor:
