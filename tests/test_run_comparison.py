@@ -84,6 +84,8 @@ DIRECTIONS = {
     "main/free_energy_data": "", "main/free_energy_chains": "", "main/energy_data": "", "main/energy_chains": "",
     "test/log_z_error_nats": "",
     "test/ais_effective_chains": "higher",
+    "main/noise_mse": "", "main/bound_bits_per_dim": "", "main/first_step_nats": "", "main/last_step_nats": "",
+    "test/neg_elbo_bits_per_dim": "lower", "test/nll_estimate_bits_per_dim": "lower",
     # what `evaluate` and `probe` measure
     "neg_elbo_bits_per_dim": "lower", "nll_bits_per_dim": "lower", "iw_nll_nats@5000": "lower",
     "FD[resnet18-cifar10]@10000": "lower", "precision[resnet18]@1000": "higher",

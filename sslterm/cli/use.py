@@ -22,6 +22,11 @@ Truncation = Annotated[
         metavar="SD", help="BigGAN: largest value in a code; lower gives better images, less varied."
     ),
 ]
+Sampler = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Diffusion: ancestral, ddim; flow matching: euler, heun, dopri5."),
+]
+Steps = Annotated[str | None, typer.Option(metavar="N", help="Diffusion: steps from noise to an image.")]
 
 
 def sample(
@@ -43,6 +48,14 @@ def sample(
     truncation: Truncation = None,
     resolution: Annotated[
         str | None, typer.Option(metavar="PIXELS", help="ProGAN: as it drew at this side, or all.")
+    ] = None,
+    sampler: Sampler = None,
+    steps: Steps = None,
+    tolerance: Annotated[
+        str | None, typer.Option(metavar="X", help="Flow matching: error that dopri5 allows itself.")
+    ] = None,
+    guidance: Annotated[
+        str | None, typer.Option(metavar="W", help="Diffusion: how far a class is driven from none.")
     ] = None,
     out: Out = None,
     checkpoint: Checkpoint = None,
@@ -67,13 +80,17 @@ def sample(
       sslterm sample vae-mnist-1 -n 16 --seed 3 --out sixteen.png
       sslterm sample biggan-digits-1 --class 3 --truncation 2,1,0.5,0.1
       sslterm sample progan-digits-1 --resolution all
+      sslterm sample ddpm-digits-1 --sampler ddim --steps 2,5,10,25,100
     """
     with Preview() as preview:
         watch = preview.animates and not as_json
         answer = ask(
             run, runs, device, checkpoint, preview, "sample",
             n=n, seed=seed, label=label, out=absolute(out), watch=watch or None,
-            sampling=_chosen(weights=weights, truncation=truncation, resolution=resolution),
+            sampling=_chosen(
+                weights=weights, truncation=truncation, resolution=resolution,
+                sampler=sampler, steps=steps, tolerance=tolerance, guidance=guidance,
+            ),
         )  # fmt: skip
     show(answer, preview, as_json=as_json)
 
@@ -136,6 +153,8 @@ def evaluate(
     ] = None,
     weights: Weights = None,
     truncation: Truncation = None,
+    sampler: Sampler = None,
+    steps: Steps = None,
     seed: Seed = 0,
     checkpoint: Checkpoint = None,
     device: Device = "auto",
@@ -165,7 +184,7 @@ def evaluate(
         answer = ask(
             run, runs, device, checkpoint, preview, "evaluate",
             n=n, samples=samples, betas=betas, chains=chains, seed=seed,
-            sampling=_chosen(weights=weights, truncation=truncation),
+            sampling=_chosen(weights=weights, truncation=truncation, sampler=sampler, steps=steps),
         )  # fmt: skip
     if as_json:
         print_json(answer)

@@ -31,6 +31,13 @@ MOST_UPDATES = 2
 LARGEST = {"biggan": 128, "context-encoder": 128, "dcgan": 64, "wgan": 64}
 """Sides of images that go with the numbers of widths in the presets."""
 
+U_NET = {"width": 8, "multipliers": [1, 2], "blocks": 1, "attention": [], "sampling_steps": 3}
+SMALLER: dict[str, dict[str, Any]] = {
+    "ddpm": U_NET | {"bound_steps": 4},
+    "flow-matching": U_NET | {"sampler": "euler", "tolerance": 0.3},
+}
+"""Networks of methods that ask them many times for one image."""
+
 
 def shrink(method: str, preset: str, *, batch: int = 16, steps: int = 12, **changes: Any) -> Experiment:
     """A preset on 96 built-in images, with every width cut to 32 and no warm-up.
@@ -69,6 +76,7 @@ def shrink(method: str, preset: str, *, batch: int = 16, steps: int = 12, **chan
         table["method"]["widths"] = table["method"]["widths"][: levels_of(data["size"])]
     if method == "biggan":
         table["method"]["standing_passes"] = 2
+    table["method"].update(SMALLER.get(method, {}))
     return parse_experiment(table, f"{method}/{preset} (shrunk)")
 
 
