@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,18 @@ import torch
 
 from sslterm.catalog import CATALOG
 from sslterm.engine.build import build_method
-from sslterm.errors import DataError, UsageError, did_you_mean
+from sslterm.errors import DataError, SsltermError, UsageError, did_you_mean
 from sslterm.evaluate.features import choose, encode, evaluating, own_randomness, rankme, relative_std
-from sslterm.evaluate.fidelity import SAMPLES, draw_samples, fidelity
+from sslterm.evaluate.fidelity import LeaveOut
 from sslterm.evaluate.likelihood import ImportanceWeighted, Unnormalized, likelihood
 from sslterm.evaluate.online import reconstruction_error, solved
 from sslterm.evaluate.panels import images_panel, reconstructions_panel
+from sslterm.evaluate.sampling import draw_samples
 from sslterm.evaluate.tracking import tracking
 from sslterm.methods.base import Encodes, Likelihood, Method, Reconstructs, Samples, Solves, Tracks
 from sslterm.nn.ais import BETAS, CHAINS
+from sslterm.run.events import append_event
+from sslterm.run.results import EVALUATE
 from sslterm.worker.desk import Desk, read_image
 from sslterm.worker.embedding import embed, neighbours
 from sslterm.worker.explore import CODES, code_of, decode_codes, explore, interpolate, traverse
@@ -26,6 +30,7 @@ from sslterm.worker.features import search, write_all
 from sslterm.worker.outputs import Report, Stage, partial_reporter, stages, write_output
 from sslterm.worker.prediction import predict
 from sslterm.worker.probing import probe_run
+from sslterm.worker.quality import sample_quality
 from sslterm.worker.requests import (
     Code,
     Colorize,
@@ -195,18 +200,26 @@ def _evaluate(desk: Desk, request: Evaluate, report: Report) -> dict[str, Any]:
         )
     results: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
-    for what, measure in _measures(desk, request, stages(report)):
+    pictures: list[dict[str, str]] = []
+
+    def leave_out(what: str, error: SsltermError) -> None:
+        skipped.append({"name": what, "reason": error.message, "hint": error.hint})
+
+    for what, measure in _measures(desk, request, stages(report), leave_out, pictures):
         try:
             results += measure
         except (UsageError, DataError) as error:  # too few images for one measure says nothing of the others
-            skipped.append({"name": what, "reason": error.message, "hint": error.hint})
+            leave_out(what, error)
     if not results:
         raise UsageError(skipped[0]["reason"], skipped[0]["hint"])
-    return {"data": desk.data, "images": desk.loaded.images, "results": results, "skipped": skipped}
+    found = {"data": desk.data, "images": desk.loaded.images, "results": results}
+    with suppress(OSError):  # a run that is read-only can be evaluated all the same
+        append_event(desk.run.results, EVALUATE, **found)
+    return {**found, "skipped": skipped, "pictures": pictures}
 
 
 def _measures(
-    desk: Desk, request: Evaluate, progress: Stage
+    desk: Desk, request: Evaluate, progress: Stage, leave_out: LeaveOut, pictures: list[dict[str, str]]
 ) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
     """(what is measured, its results) by capability."""
     method, n, seed = desk.loaded.method, request.n or None, request.seed
@@ -227,9 +240,7 @@ def _measures(
     if isinstance(method, Encodes):
         yield "embedding", _embedding(method, desk, n, seed)
     if isinstance(method, Samples):
-        yield "FD", fidelity(
-            method, desk.space(progress), desk.train, desk.test, n=n or SAMPLES, seed=seed, progress=progress
-        )  # fmt: skip
+        yield "samples", sample_quality(desk, request, progress, leave_out, pictures)
 
 
 def _reconstruction(method: Reconstructs, desk: Desk, n: int | None, seed: int) -> Iterator[dict[str, Any]]:
