@@ -88,8 +88,8 @@ def print_comparison(
     for judged in quality:
         typer.echo("")
         print_line(judged.title)
-        for part in _parts(judged, columns):
-            print_table(part[0], part[1:], right=set(judged.header[1:]))
+        for header, *lines in _parts(judged, columns):
+            print_table(header, lines, right=set(judged.header[1:]))
     if tty and shots:
         cells = draw_side_by_side(
             shots, columns, PANEL_ROWS, color=color, title=title, selected=False, marked=None

@@ -100,7 +100,8 @@ def fidelity(
     fresh = None if untrained is None else _Side(judge_images(space, untrained))
     about = {
         "n": n, "split": "test", "space": space.name, "space_sha256": space.digest,
-        "dimensions": space.dimensions, "judge_accuracy": space.accuracy, "n_real": len(test), "n_floor": len(known.features), "seed": seed,
+        "dimensions": space.dimensions, "judge_accuracy": space.accuracy, "n_real": len(test),
+        "n_floor": len(known.features), "seed": seed,
     }  # fmt: skip
     for measure in _IN_ANY_SPACE + (_OF_CLASSES if space.classes else ()):
         title = f"{measure.name}[{space.name}]@{n}"
@@ -116,15 +117,16 @@ def fidelity(
             row["histogram"] = fake.judged.histogram.tolist()
         yield row | {"baseline_untrained": before} | about
     if labels is not None and space.classes:
-        of_trained, of_fresh = (
-            None if side is None else share_of(int((side.judged.classes.cpu() == labels.cpu()).sum()), n)
-            for side in (fake, fresh)
-        )
+        found, before = _agreement(fake, labels), None if fresh is None else _agreement(fresh, labels).value
         yield {
-            "name": f"label_agreement[{space.name}]@{n}", "unit": "share", "kind": "estimate",
-            **of_trained.row(), "floor": space.accuracy,
-            "baseline_untrained": of_fresh and of_fresh.value, **about,
+            "name": f"label_agreement[{space.name}]@{n}", "unit": "share", "kind": "estimate", **found.row(),
+            "floor": space.accuracy, "baseline_untrained": before, **about,
         }  # fmt: skip
+
+
+def _agreement(side: _Side, labels: Tensor) -> Estimate:
+    """How often the class that is seen is the one that was asked for."""
+    return share_of(int((side.judged.classes == labels.to(side.judged.classes.device)).sum()), len(labels))
 
 
 def _row(estimate: Estimate | float) -> dict[str, Any]:
