@@ -100,7 +100,7 @@ def _from_to(values: Sequence[float]) -> str:
     if not values:
         return NOTHING
     ends = dict.fromkeys(number(end, _DIGITS) for end in (min(values), max(values)))
-    return "–".join(ends)
+    return " to ".join(ends)
 
 
 def quality_markdown(table: QualityTable) -> str:
