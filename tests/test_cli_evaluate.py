@@ -62,7 +62,8 @@ def test_samples_have_a_table_of_their_own_and_say_once_what_they_share(
         "C2ST: with 95 % confidence in 0.806 to 0.887",
         "floor: 1,000 training images in place of samples",
         "untrained: the network as it was built with seed 7",
-        "FD: left out; 120 samples are too few  (take --n 160 or more)",
+        "FD left out: 120 samples are too few",
+        "  take --n 160 or more",
     ]
 
 

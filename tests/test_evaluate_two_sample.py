@@ -13,6 +13,7 @@ from torch import Tensor
 from sslterm.config.schema import DataConfig
 from sslterm.data.source import load_source
 from sslterm.data.store import Store
+from sslterm.evaluate import judge
 from sslterm.evaluate.features import choose
 from sslterm.evaluate.train_on_synthetic import teaching
 from sslterm.evaluate.two_sample import two_sample_accuracy
@@ -63,7 +64,10 @@ def digits() -> tuple[Store, Store]:
     return Store(source.train, torch.device("cpu")), Store(source.test, torch.device("cpu"))
 
 
-def test_good_samples_teach_as_real_images_do_and_wrong_labels_do_not(digits: tuple[Store, Store]) -> None:
+def test_good_samples_teach_as_real_images_do_and_wrong_labels_do_not(
+    digits: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge, "_LEAST_IMAGES", 5000)
     train, test = digits
     chosen = choose(len(train), 400, seed=5)  # the first ones are not typical
     wrong = train.labels[chosen].roll(1)

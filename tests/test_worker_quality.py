@@ -17,6 +17,7 @@ from sslterm.config.schema import DataConfig
 from sslterm.data.source import Source, load_source
 from sslterm.engine.load import Loaded
 from sslterm.errors import UsageError
+from sslterm.evaluate import judge
 from sslterm.methods.base import Inputs, Method
 from sslterm.run.layout import RunDirectory
 from sslterm.run.panels import load_panel
@@ -56,6 +57,8 @@ def evaluated(
 ) -> dict[str, Any]:
     """The last answer to one question, from a worker whose run is `method`."""
     run.path.mkdir(exist_ok=True)
+    monkeypatch.setattr(judge, "_EPOCHS", 3)  # a judge that is good enough here
+    monkeypatch.setattr(judge, "_LEAST_IMAGES", 4000)
     monkeypatch.setattr(quality, "CATALOG", {"toy": SimpleNamespace(uses_labels=True)})
     monkeypatch.setattr(quality, "build_method", lambda experiment, inputs: Thief(source, noise=1.0))
     experiment = SimpleNamespace(run=SimpleNamespace(method="toy", seed=5), data=CONFIG)

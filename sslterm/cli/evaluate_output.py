@@ -25,7 +25,8 @@ def print_evaluation(answer: Mapping[str, Any], seed: int) -> None:
         print_line()
         _print_quality(of_samples)
     for skipped in answer["skipped"]:
-        print_line(f"{skipped['name']}: left out; {skipped['reason']}{GAP}({skipped['hint']})")
+        print_line(f"{_figure(skipped)} left out: {skipped['reason']}")
+        print_line(f"{GAP}{skipped['hint']}")
 
 
 def _print_rows(rows: Sequence[Row]) -> None:

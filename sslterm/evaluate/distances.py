@@ -70,12 +70,12 @@ def require_enough(fake: int, real: int, dimensions: int) -> None:
     least = IMAGES_PER_DIMENSION * dimensions
     if fake < least:
         raise UsageError(
-            f"{fake} samples are too few for a Fréchet distance in {dimensions} dimensions",
+            f"{fake:,} samples are too few for a Fréchet distance in {dimensions:,} dimensions",
             f"take --n {least} or more",
         )
     if real < least:
         raise UsageError(
-            f"{real} held-out images are too few for a Fréchet distance in {dimensions} dimensions",
+            f"{real:,} held-out images are too few for a Fréchet distance in {dimensions:,} dimensions",
             f"hold out {least} or more (data.test_images), or judge in another --space",
         )
 
