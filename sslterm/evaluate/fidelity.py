@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
@@ -19,6 +20,7 @@ from sslterm.evaluate.distances import (
     classifier_score,
     frechet_distance,
     kernel_distance,
+    kernel_sums_within,
     kl_to_uniform,
     share_of,
 )
@@ -39,6 +41,11 @@ class _Side:
         self.features = judged.features
         self.cloud = Cloud(judged.features)
 
+    @cached_property
+    def kernel_sums(self) -> Tensor:
+        """Of the held-out images they are wanted once for each set that is compared with them."""
+        return kernel_sums_within(self.features)
+
 
 @dataclass(frozen=True)
 class _Measure:
@@ -52,7 +59,9 @@ class _Measure:
 
 _IN_ANY_SPACE = (
     _Measure("FD", "", "distance", lambda a, b: frechet_distance(a.features, b.features)),
-    _Measure("KD", "", "distance", lambda a, b: kernel_distance(a.features, b.features)),
+    _Measure(
+        "KD", "", "distance", lambda a, b: kernel_distance(a.features, b.features, within_b=b.kernel_sums)
+    ),
     _Measure("precision", "share", "estimate", lambda a, b: precision(a.cloud, b.cloud)),
     _Measure("recall", "share", "estimate", lambda a, b: recall(a.cloud, b.cloud)),
     _Measure("density", "1 for real", "estimate", lambda a, b: density(a.cloud, b.cloud)),

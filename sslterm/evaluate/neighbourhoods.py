@@ -25,19 +25,20 @@ class Cloud:
 
     def __init__(self, points: Tensor) -> None:
         self.points = double(points)
-        self._radii: dict[int, Tensor] = {}
+        self._nearest = self.points.new_empty(len(points), 0)
 
     def __len__(self) -> int:
         return len(self.points)
 
     def radii(self, k: int) -> Tensor:
-        """Distance of each point to its k-th neighbour among the others, [N]; found once."""
-        if k not in self._radii:
-            nearest = min(k, len(self) - 1) + 1  # itself is the first
-            self._radii[k] = torch.cat(
-                [found.kthvalue(nearest, dim=1).values for found in _distances(self, self)]
+        """Distance of each point to its k-th neighbour among the others, [N]; found once for all usual k."""
+        k = min(k, len(self) - 1)
+        if self._nearest.shape[1] <= k:
+            most = min(max(k, DENSITY_NEIGHBOURS), len(self) - 1) + 1  # itself is the first
+            self._nearest = torch.cat(
+                [found.topk(most, dim=1, largest=False).values for found in _distances(self, self)]
             )
-        return self._radii[k]
+        return self._nearest[:, k]
 
     def balls_around(self, other: Cloud, k: int) -> Tensor:
         """How many balls of this set each point of the other lies in, [M]."""
