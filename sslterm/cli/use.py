@@ -135,15 +135,19 @@ def evaluate(
 
     \b
     Samples are judged by:
-      FD, KD            Fréchet distance of means and covariances; kernel distance (MMD², cubic, unbiased)
-      precision, recall share of samples among real images; of real images among samples (k = 3)
-      density, coverage real neighbourhoods a sample is in; share of them with a sample (k = 5)
-      C2ST              how often a classifier tells samples from real images; 0.5 if it cannot
-      CS                classifier score: classes that are clear and varied
-      class_kl          of the classes that the judge sees, to classes that are even
-      label_agreement   how often the judge sees the class asked for; TSTR: accuracy on real images
-                        of a classifier trained on samples (both of class-conditional methods)
-      memorised         share nearer to a training image than 95 % of held-out images are
+      FD               Fréchet distance of means and covariances
+      KD               kernel distance: MMD², cubic kernel, unbiased
+      precision        share of samples among real images (k = 3)
+      recall           share of real images among samples (k = 3)
+      density          real neighbourhoods that a sample is in, over k = 5
+      coverage         share of real neighbourhoods with a sample (k = 5)
+      C2ST             how often a classifier tells samples from real images
+      CS               classifier score: classes are clear and varied
+      class_kl         of the classes that the judge sees to even ones
+      label_agreement  how often the judge sees the class asked for
+      TSTR             accuracy on real images of a classifier of samples
+      memorised        share nearer to a training image than 95 % of held-out
+                       images are
 
     \b
     Examples:

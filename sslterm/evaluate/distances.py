@@ -103,7 +103,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     return float((a.mean(0) - b.mean(0)).square().sum() + trace.clamp_min(0))
 
 
-def kernel_distance(a: Tensor, b: Tensor, *, within_b: Tensor | None = None) -> Estimate:
+def kernel_distance(a: Tensor, b: Tensor, *, sums_b: Tensor | None = None) -> Estimate:
     """Squared maximum mean discrepancy under the kernel (x.y / D + 1)^3: unbiased, so that it may be negative.
 
     Bińkowski et al. 2018, arXiv:1801.01401. Over all pairs, where it is usual to average over random
@@ -114,11 +114,11 @@ def kernel_distance(a: Tensor, b: Tensor, *, within_b: Tensor | None = None) -> 
     Args:
         a: [N, D].
         b: [M, D].
-        within_b: `kernel_sums_within(b)`, where it is known already.
+        sums_b: `kernel_sums_within(b)`, where it is known already.
     """
     a, b = double(a), double(b)
     n, m = len(a), len(b)
-    of_a, of_b = kernel_sums_within(a), kernel_sums_within(b) if within_b is None else within_b
+    of_a, of_b = kernel_sums_within(a), kernel_sums_within(b) if sums_b is None else sums_b
     across_a, across_b = _kernel_sums(a, b), _kernel_sums(b, a)
     within_a, within_b = of_a.sum() / (n * (n - 1)), of_b.sum() / (m * (m - 1))
     across = across_a.sum() / (n * m)

@@ -60,7 +60,7 @@ class _Measure:
 _IN_ANY_SPACE = (
     _Measure("FD", "", "distance", lambda a, b: frechet_distance(a.features, b.features)),
     _Measure(
-        "KD", "", "distance", lambda a, b: kernel_distance(a.features, b.features, within_b=b.kernel_sums)
+        "KD", "", "distance", lambda a, b: kernel_distance(a.features, b.features, sums_b=b.kernel_sums)
     ),
     _Measure("precision", "share", "estimate", lambda a, b: precision(a.cloud, b.cloud)),
     _Measure("recall", "share", "estimate", lambda a, b: recall(a.cloud, b.cloud)),
