@@ -62,7 +62,9 @@ DIRECTIONS = {
     "main/lp": "", "main/gdl": "",
     # opponents: what one gains the other loses
     "discriminator/loss": "", "generator/loss": "", "critic/loss": "", "discriminator/real": "",
-    "discriminator/fake": "",
+    "discriminator/fake": "", "discriminator/accuracy_real": "", "discriminator/accuracy_fake": "",
+    "discriminator/margin": "", "critic/gap": "", "critic/penalty": "", "critic/gradient_norm": "",
+    "test/sample_spread": "",
     # how it trains
     "main/lr": "", "main/grad_norm": "", "speed/images_per_second": "higher",
     "main/reconstruction": "", "main/adversarial": "",

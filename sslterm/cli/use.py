@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, ask, show
+from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, all_absolute, ask, show
 from sslterm.cli.evaluate_output import print_evaluation
 from sslterm.cli.options import Root, RunName
 from sslterm.cli.output import print_json, print_line, print_table
@@ -70,10 +70,9 @@ def reconstruct(
       sslterm reconstruct last cat.jpg dog.jpg
     """
     with Preview() as preview:
-        files = [str(path.expanduser().absolute()) for path in images or []]
         answer = ask(
             run, runs, device, checkpoint, preview, "reconstruct",
-            images=files, n=n, seed=seed, out=absolute(out),
+            images=all_absolute(images), n=n, seed=seed, out=absolute(out),
         )  # fmt: skip
     if as_json:
         print_json(answer)

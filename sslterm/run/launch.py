@@ -14,7 +14,8 @@ from pathlib import Path
 from sslterm.errors import DataError, ExitCode, SsltermError, UsageError
 from sslterm.run.events import EventsReader
 from sslterm.run.files import replace_file
-from sslterm.run.layout import RunDirectory, holder
+from sslterm.run.layout import RunDirectory
+from sslterm.run.lock import holder
 from sslterm.run.metrics import MetricsReader
 from sslterm.run.status import LIVE_STATES, is_alive, read_status
 

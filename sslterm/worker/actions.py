@@ -27,7 +27,7 @@ from sslterm.worker.desk import Desk, read_image
 from sslterm.worker.embedding import embed, neighbours
 from sslterm.worker.explore import CODES, code_of, decode_codes, explore, interpolate, traverse
 from sslterm.worker.features import search, write_all
-from sslterm.worker.outputs import Report, Stage, partial_reporter, stages, write_output
+from sslterm.worker.outputs import Report, Stage, check_out, partial_reporter, stages, write_output
 from sslterm.worker.prediction import predict
 from sslterm.worker.probing import probe_run
 from sslterm.worker.quality import sample_quality
@@ -142,6 +142,7 @@ def _reconstruct(desk: Desk, request: Reconstruct, report: Report) -> dict[str, 
     method = desk.loaded.method
     if not isinstance(method, Reconstructs):
         raise desk.cannot("reconstruct")
+    check_out(request.out, request.images)
     report_stage = stages(report)
     results: list[dict[str, Any]] = []
     with evaluating(desk.loaded.method), own_randomness(desk.device, request.seed):
@@ -158,10 +159,6 @@ def _reconstruct(desk: Desk, request: Reconstruct, report: Report) -> dict[str, 
                 {"image": f"test[{position}]", "path": path, "mse": error}
                 for position, error in zip(index.tolist(), errors.tolist(), strict=True)
             ]
-        elif request.out and len(request.images) > 1:
-            raise UsageError(
-                "--out names one file, and there are several images", "leave it out, or give one image"
-            )
         for number, name in enumerate(request.images):
             report_stage("reconstructing", number, len(request.images))
             image = read_image(Path(name), desk.loaded.inputs.shape).to(desk.device)

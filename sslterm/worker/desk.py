@@ -124,9 +124,10 @@ class Desk:
 def other_source(desk: Desk, name: str, progress: Stage) -> Source:
     """Another data set at the size and with the channels that the run was trained on."""
     inputs, path = desk.loaded.inputs, Path(name).expanduser()
+    folder = name not in SOURCES and path.is_dir()
     trained_on = desk.loaded.experiment.data
     section = DataConfig(
-        name="folder" if path.is_dir() else name, path=str(path.resolve()) if path.is_dir() else "",
+        name="folder" if folder else name, path=str(path.resolve()) if folder else "",
         size=inputs.height, train_images=0, test_images=0, seed=trained_on.seed,
     )  # fmt: skip
     if isinstance(trained_on, ClipConfig) and name in SOURCES and SOURCES[name].kind == "clips":
@@ -139,7 +140,7 @@ def other_source(desk: Desk, name: str, progress: Stage) -> Source:
         dataclasses.replace(split, images=_with_channels(split.images, inputs.channels))
         for split in (source.train, source.test)
     )
-    called = path.resolve().name if path.is_dir() else source.name  # of all that is named "folder", which
+    called = path.resolve().name if folder else source.name  # of all that is named "folder", which
     return dataclasses.replace(source, name=called, train=train, test=test)
 
 

@@ -26,7 +26,8 @@ METHODS = [(method, preset_names(method)[0]) for method in CATALOG if preset_nam
 
 GREY = {"digits", "mnist", "fashion-mnist", "kmnist"}
 WIDEST = 32
-LARGEST = {"dcgan": 64, "context-encoder": 128}
+MOST_UPDATES = 2
+LARGEST = {"dcgan": 64, "wgan": 64, "context-encoder": 128}
 """Sides of images that go with the numbers of widths in the presets."""
 
 
@@ -60,6 +61,9 @@ def shrink(method: str, preset: str, *, batch: int = 16, steps: int = 12, **chan
     for optim in table["optim"].values():
         optim["schedule"]["warmup_images"] = 0
     table["method"] = {key: _narrow(value) for key, value in table["method"].items()}
+    for key in table["method"]:
+        if key.endswith("_updates"):  # of a critic, for each of the generator
+            table["method"][key] = min(table["method"][key], MOST_UPDATES)
     return parse_experiment(table, f"{method}/{preset} (shrunk)")
 
 

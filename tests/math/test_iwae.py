@@ -52,7 +52,7 @@ class LinearGaussian(IWAE):
         generator = torch.Generator().manual_seed(0)
         self.w = torch.linalg.qr(torch.randn(6, 2, generator=generator))[0] * torch.tensor([1.0, 2.0])
 
-    def observe(self, images: Tensor, draw: object = None) -> Tensor:
+    def observe(self, images: Tensor, generator: object = None) -> Tensor:
         return images
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from sslterm.evaluate.judge import judge_images, make_space
 from sslterm.evaluate.sampling import draw_samples
 from sslterm.run.layout import RunDirectory
 from sslterm.run.panels import load_panel
+from sslterm.run.reader import RunReader
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
@@ -145,8 +147,12 @@ def plain_classifier(train: Batch, *, seed: int) -> tuple[nn.Module, nn.Module]:
     return features.requires_grad_(False), last.requires_grad_(False)
 
 
-def test_dcgan_digits(tmp_path: Path) -> None:
-    run = trained(tmp_path, "dcgan", "digits")
+@pytest.mark.parametrize(
+    ("method", "share"), [("dcgan", 40), ("gan", 10), ("wgan", 10), ("wgan-gp", 10), ("sngan", 10)]
+)
+def test_adversarial_digits(tmp_path: Path, method: str, share: int) -> None:
+    """All classes, a distance far below that of the untrained generator, no warning, and samples at once."""
+    run = trained(tmp_path, method, "digits")
     loaded = load_method(run, CPU)
     train, test = (store.batch(torch.arange(len(store))) for store in _stores(loaded))
     features, last = plain_classifier(train, seed=0)
@@ -164,7 +170,13 @@ def test_dcgan_digits(tmp_path: Path) -> None:
         f"classifier {accuracy:.3f}; FD {distance:.1f}, untrained {at_first:.0f}, real halves {floor:.1f}; {counts}"
     )
     assert min(counts) >= 30
-    assert distance <= at_first / 40
+    assert distance <= at_first / share
+    reader = RunReader(run)
+    reader.refresh()
+    assert [event for event in reader.events if event["kind"] == "warning"] == []
+    began = time.perf_counter()
+    draw_samples(loaded.method, 1000, seed=1)  # type: ignore[arg-type]
+    assert time.perf_counter() - began < 1
 
 
 def _stores(loaded: Loaded) -> tuple[Store, Store]:

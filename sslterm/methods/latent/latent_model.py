@@ -9,7 +9,7 @@ Shapes: B batch, K draws, D latent dimensions; images and x [B, C, H, W]; z, mea
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -21,8 +21,8 @@ from sslterm.config.schema import Count
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method
+from sslterm.nn.bits import PROTOCOLS, binarize, dequantize_at_random
 from sslterm.nn.coders import Activation, Network, encoder_and_decoder
-from sslterm.rows import bernoulli, rand
 from sslterm.run.panels import Panel
 
 DRAWS_AT_ONCE = 64
@@ -100,21 +100,16 @@ class LatentModel(Method):
         density = normal_log_density(x, output.sigmoid(), 2 * self.log_deviation)
         return density.flatten(1).sum(1) - self.values * math.log(256)
 
-    def observe(self, images: Tensor, draw: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """What the decoder's distribution is over: bits, or dequantized pixels in [0, 1].
+    def observe(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """What the decoder's distribution is over: bits, or dequantized pixels in [0, 1).
 
         Args:
             images: greys or colours in [0, 1].
-            draw: uniform noise in [0, 1) of the shape of its argument; by default the training's.
+            generator: of what is drawn; by default the training's.
         """
-        uniform = draw or (lambda like: rand(len(like), *like.shape[1:], like=like))
-        match self.binarization:
-            case "dynamic":
-                return bernoulli(images) if draw is None else (uniform(images) < images).float()
-            case "threshold":
-                return (images > 0.5).float()
-            case "none":
-                return (images * 255 + uniform(images)) / 256
+        if self.binarization == "none":
+            return dequantize_at_random(images, generator)
+        return binarize(images, self.binarization, generator)
 
     # -- what can be asked of a trained model
 
@@ -142,15 +137,13 @@ class LatentModel(Method):
     @property
     def likelihood_protocol(self) -> str:
         """What the nats are nats of."""
-        return {
-            "dynamic": "dynamic binarization",
-            "threshold": "binarized at 0.5",
-            "none": "8-bit pixels, uniform dequantization",
-        }[self.binarization]
+        if self.binarization == "none":
+            return "8-bit pixels, uniform dequantization"
+        return PROTOCOLS[self.binarization]
 
     def log_prob(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """The ELBO of every image, in nats, with one draw of z and the KL in closed form."""
-        x = self.observe(images, _uniform(generator))
+        x = self.observe(images, generator)
         mean, log_variance = self.posterior(x)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
         z = mean + (0.5 * log_variance).exp() * noise
@@ -166,7 +159,7 @@ class LatentModel(Method):
 
     def importance_log_prob(self, images: Tensor, k: int, generator: torch.Generator) -> Tensor:
         """The importance-weighted bound with k draws, in nats, [B] (Burda et al. 2016, arXiv:1509.00519, Eq. 8)."""
-        x = self.observe(images, _uniform(generator))
+        x = self.observe(images, generator)
         mean, log_variance = self.posterior(x)
         weights = []
         for done in range(0, k, DRAWS_AT_ONCE):
@@ -188,7 +181,3 @@ class LatentModel(Method):
             low=0.0,
             y_label="nats",
         )
-
-
-def _uniform(generator: torch.Generator) -> Callable[[Tensor], Tensor]:
-    return lambda like: torch.rand(like.shape, generator=generator, device=like.device)
