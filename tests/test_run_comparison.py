@@ -90,7 +90,11 @@ DIRECTIONS = {
     "neg_elbo_bits_per_dim": "lower", "nll_bits_per_dim": "lower", "iw_nll_nats@5000": "lower",
     "FD[resnet18-cifar10]@10000": "lower", "precision[resnet18]@1000": "higher",
     "coverage[digits]@1000": "higher", "smallest_class[digits]@1000": "higher",
-    "class_kl[digits]@1000": "lower", "linear": "higher", "lowshot": "higher", "finetune": "higher",
+    "class_kl[digits]@1000": "lower", "KD[digits]@1000": "lower", "recall[digits]@1000": "higher",
+    "density[digits]@1000": "", "C2ST[digits]@1000": "lower", "CS[digits]@1000": "higher", "TSTR@1000": "higher",
+    "label_agreement[digits]@1000": "higher", "memorised[pixels]@1000": "",
+    "evaluate/FD[digits-16px-judge32-v1-1a2b3c, n 1000]": "lower", "evaluate/nll_nats[n 297]": "lower",
+    "linear": "higher", "lowshot": "higher", "finetune": "higher",
     "probe/finetune@1%[cifar10; conv1=frozen]": "higher", "accuracy": "higher",
     "J": "higher", "F": "higher", "J&F": "higher", "J_identity": "", "F_pixels": "",
     # names that are not known

@@ -214,8 +214,9 @@ def test_evaluate_says_what_every_number_is(worker: Worker) -> None:
         assert nats[name] / bits[name] == pytest.approx(nats["value"] / bits["value"])
     assert nats["baseline_independent"] < nats["baseline_untrained"]
     (skipped,) = answer["skipped"]
-    assert skipped["name"] == "FD"
-    assert "60 samples are too few" in skipped["reason"]
+    assert skipped["name"] == "samples"
+    assert skipped["reason"] == "60 samples are too few to judge a generator by"
+    assert answer["pictures"] == []
 
 
 def test_bad_arguments_are_refused_by_name_and_range(worker: Worker) -> None:

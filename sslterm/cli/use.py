@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, all_absolute, ask, show
+from sslterm.cli.evaluate_output import print_evaluation
 from sslterm.cli.options import Root, RunName
-from sslterm.cli.output import GAP, print_json, print_line, print_table
+from sslterm.cli.output import print_json, print_line, print_table
 from sslterm.cli.preview import Preview
+from sslterm.run.layout import find_run, runs_root
 
 Weights = Annotated[
     str | None, typer.Option(metavar="ema|raw", help="Averaged weights, or as they were trained; else ema.")
@@ -151,6 +152,14 @@ def evaluate(
     chains: Annotated[
         int | None, typer.Option(min=2, help="Annealed chains where log Z is estimated; else 100.")
     ] = None,
+    space: Annotated[
+        str,
+        typer.Option(
+            metavar="judge|pixels|RUN",
+            help="What samples are judged in: a classifier of the data, principal components of pixels, or a "
+            "run's encoder.",
+        ),
+    ] = "judge",
     weights: Weights = None,
     truncation: Truncation = None,
     sampler: Sampler = None,
@@ -164,8 +173,9 @@ def evaluate(
         typer.Option(
             "--json",
             help="{run, data, images, sampling, results: [{name, value, unit, kind, n, split, floor?, standard_error?, "
-            "protocol?, baseline_independent?, baseline_untrained?, ...}], "
-            "skipped: [{name, reason, hint}]}; kind: exact, bound, estimate or distance.",
+            "interval?, protocol?, space?, space_sha256?, baseline_independent?, baseline_untrained?, ...}], "
+            "skipped: [{name, reason, hint}], pictures: [{name, path, caption}]}; kind: exact, bound, estimate or "
+            "distance; interval: of 95 %.",
         ),
     ] = False,
 ) -> None:
@@ -173,51 +183,48 @@ def evaluate(
 
     The floor is what real training images get in place of samples; `independent` what a likelihood is of
     pixels that know nothing of each other, `untrained` what it was before training. No number here is the
-    Inception-FID.
+    Inception-FID, and numbers in different spaces do not compare. `sslterm compare` prints those of several
+    runs beside each other.
+
+    \b
+    Samples are judged by:
+      FD               Fréchet distance of means and covariances
+      KD               kernel distance: MMD², cubic kernel, unbiased
+      precision        share of samples among real images (k = 3)
+      recall           share of real images among samples (k = 3)
+      density          real neighbourhoods that a sample is in, over k = 5
+      coverage         share of real neighbourhoods with a sample (k = 5)
+      C2ST             how often a classifier tells samples from real images
+      CS               classifier score: classes are clear and varied
+      class_kl         of the classes that the judge sees to even ones
+      label_agreement  how often the judge sees the class asked for
+      TSTR             accuracy on real images of a classifier of samples
+      memorised        share nearer to a training image than 95 % of held-out
+                       images are
 
     \b
     Examples:
       sslterm evaluate last
       sslterm evaluate vae-mnist-burda-1 --samples 5000 -n 500
+      sslterm evaluate dcgan-digits-1 --space simclr-patterns-1
     """
+    if space not in ("judge", "pixels"):
+        space = str(find_run(space, runs_root(runs)).path.absolute())
     with Preview() as preview:
         answer = ask(
             run, runs, device, checkpoint, preview, "evaluate",
-            n=n, samples=samples, betas=betas, chains=chains, seed=seed,
+            n=n, samples=samples, betas=betas, chains=chains, space=space, seed=seed,
             sampling=_chosen(weights=weights, truncation=truncation, sampler=sampler, steps=steps),
         )  # fmt: skip
     if as_json:
         print_json(answer)
         return
-    chosen = "".join(f", {name} {value}" for name, value in answer["sampling"].items())
-    print_line(
-        f"{answer['run']} after {answer['images']:,} images{chosen}, on held-out images of {answer['data']}"
-    )
-    columns: dict[str, Callable[[dict[str, Any]], str]] = {
-        "measure": lambda row: row["name"],
-        "value": lambda row: _number(row["value"]),
-        "error": lambda row: _number(row.get("standard_error")),
-        "floor": lambda row: _number(row.get("floor")),
-        "independent": lambda row: _number(row.get("baseline_independent")),
-        "untrained": lambda row: _number(row.get("baseline_untrained")),
-        "unit": lambda row: row["unit"],
-        "kind": lambda row: row["kind"],
-        "n": lambda row: f"{row['n']:,}",
-    }
-    table = {name: [cell(row) for row in answer["results"]] for name, cell in columns.items()}
-    shown = {name: cells for name, cells in table.items() if any(cells)}
-    numbers = {"value", "error", "floor", "independent", "untrained", "n"}
-    print_table(list(shown), list(zip(*shown.values(), strict=True)), right=numbers)
-    for protocol in dict.fromkeys(row["protocol"] for row in answer["results"] if "protocol" in row):
-        print_line(f"likelihood: {protocol}, seed {seed}")
-    for skipped in answer["skipped"]:
-        print_line(f"{skipped['name']}: left out; {skipped['reason']}{GAP}({skipped['hint']})")
+    print_evaluation(answer, seed)
+    for picture in answer["pictures"]:
+        typer.echo(picture["path"])
+        preview.show(Path(picture["path"]))
 
 
 def _chosen(**options: str | None) -> list[str] | None:
     """What the worker has to be told of the options of samplers that were given."""
     return [f"{name}={value}" for name, value in options.items() if value is not None] or None
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"

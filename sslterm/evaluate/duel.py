@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sslterm.data.store import Store
 from sslterm.evaluate.features import batches, choose, double
-from sslterm.evaluate.fidelity import draw_samples
+from sslterm.evaluate.sampling import draw_samples
 from sslterm.methods.base import Samples
 
 JUDGED = 500

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sslterm.engine.build import build_method
-from sslterm.errors import DataError, UsageError
+from sslterm.errors import DataError, SsltermError, UsageError
 from sslterm.evaluate.features import choose, encode, evaluating, own_randomness, rankme, relative_std
-from sslterm.evaluate.fidelity import SAMPLES, fidelity
+from sslterm.evaluate.fidelity import LeaveOut
 from sslterm.evaluate.likelihood import ImportanceWeighted, Unnormalized, likelihood
 from sslterm.evaluate.online import reconstruction_error, solved
 from sslterm.evaluate.panels import reconstructions_panel
 from sslterm.evaluate.tracking import tracking
 from sslterm.methods.base import Encodes, Likelihood, Method, Reconstructs, Samples, Solves, Tracks
 from sslterm.nn.ais import BETAS, CHAINS
+from sslterm.run.events import append_event
+from sslterm.run.results import EVALUATE
 from sslterm.worker.desk import Desk, read_image
 from sslterm.worker.embedding import embed, neighbours
 from sslterm.worker.explore import CODES, code_of, decode_codes, explore, interpolate, traverse
@@ -25,6 +28,7 @@ from sslterm.worker.features import search, write_all
 from sslterm.worker.outputs import Report, Stage, check_out, stages, write_output
 from sslterm.worker.prediction import predict
 from sslterm.worker.probing import probe_run
+from sslterm.worker.quality import sample_quality
 from sslterm.worker.requests import (
     Code,
     Colorize,
@@ -77,7 +81,7 @@ def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
             result = probe_run(desk, request, report)
         case Evaluate():
             with choosing(desk, request.sampling) as chosen:
-                result = _evaluate(desk, request, report) | {"sampling": chosen}
+                result = _evaluate(desk, request, report, chosen)
         case Explore():
             result = explore(desk, request)
         case Decode():
@@ -138,7 +142,8 @@ def _untrained(desk: Desk) -> Method:
     return build_method(desk.loaded.experiment, desk.loaded.inputs).to(desk.device)
 
 
-def _evaluate(desk: Desk, request: Evaluate, report: Report) -> dict[str, Any]:
+def _evaluate(desk: Desk, request: Evaluate, report: Report, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """All figures that the method's capabilities allow, `chosen` saying how its samples are drawn."""
     method = desk.loaded.method
     if not isinstance(method, Likelihood | Samples | Reconstructs | Encodes | Solves | Tracks):
         raise desk.cannot("evaluate")
@@ -159,18 +164,26 @@ def _evaluate(desk: Desk, request: Evaluate, report: Report) -> dict[str, Any]:
         )
     results: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
-    for what, measure in _measures(desk, request, stages(report)):
+    pictures: list[dict[str, str]] = []
+
+    def leave_out(what: str, error: SsltermError) -> None:
+        skipped.append({"name": what, "reason": error.message, "hint": error.hint})
+
+    for what, measure in _measures(desk, request, stages(report), leave_out, pictures):
         try:
             results += measure
         except (UsageError, DataError) as error:  # too few images for one measure says nothing of the others
-            skipped.append({"name": what, "reason": error.message, "hint": error.hint})
+            leave_out(what, error)
     if not results:
         raise UsageError(skipped[0]["reason"], skipped[0]["hint"])
-    return {"data": desk.data, "images": desk.loaded.images, "results": results, "skipped": skipped}
+    found = {"data": desk.data, "images": desk.loaded.images, "sampling": dict(chosen), "results": results}
+    with suppress(OSError):  # a run that is read-only can be evaluated all the same
+        append_event(desk.run.results, EVALUATE, **found)
+    return {**found, "skipped": skipped, "pictures": pictures}
 
 
 def _measures(
-    desk: Desk, request: Evaluate, progress: Stage
+    desk: Desk, request: Evaluate, progress: Stage, leave_out: LeaveOut, pictures: list[dict[str, str]]
 ) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
     """(what is measured, its results) by capability."""
     method, n, seed = desk.loaded.method, request.n or None, request.seed
@@ -191,9 +204,7 @@ def _measures(
     if isinstance(method, Encodes):
         yield "embedding", _embedding(method, desk, n, seed)
     if isinstance(method, Samples):
-        yield "FD", fidelity(
-            method, desk.space(progress), desk.train, desk.test, n=n or SAMPLES, seed=seed, progress=progress
-        )  # fmt: skip
+        yield "samples", sample_quality(desk, request, progress, leave_out, pictures)
 
 
 def _reconstruction(method: Reconstructs, desk: Desk, n: int | None, seed: int) -> Iterator[dict[str, Any]]:

@@ -131,6 +131,8 @@ class Evaluate:
     betas: Natural = 0
     chains: Natural = 0
     """Steps and chains of annealed importance sampling, where log Z is estimated; 0 takes 10,000 and 100."""
+    space: str = "judge"
+    """What samples are judged in: "judge", "pixels", or the folder of a run that can encode."""
     seed: Natural = 0
 
 

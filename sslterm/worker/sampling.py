@@ -15,8 +15,8 @@ from torch import Tensor
 from sslterm.catalog import CATALOG
 from sslterm.config.read import convert, fields_of
 from sslterm.errors import UsageError, did_you_mean
-from sslterm.evaluate.fidelity import draw_samples
 from sslterm.evaluate.panels import images_panel
+from sslterm.evaluate.sampling import draw_samples
 from sslterm.methods.base import Adjustable, Samples
 from sslterm.worker.desk import Desk
 from sslterm.worker.outputs import Report, partial_reporter, stages, write_output

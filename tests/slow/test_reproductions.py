@@ -23,8 +23,9 @@ from sslterm.data.batch import Batch
 from sslterm.data.store import Store
 from sslterm.engine.build import build_method
 from sslterm.engine.load import Loaded, load_method
-from sslterm.evaluate.fidelity import draw_samples, frechet_distance
+from sslterm.evaluate.distances import frechet_distance
 from sslterm.evaluate.judge import judge_images, make_space
+from sslterm.evaluate.sampling import draw_samples
 from sslterm.methods.energy.gsn import Draws
 from sslterm.run.layout import RunDirectory
 from sslterm.run.panels import load_panel
