@@ -66,7 +66,7 @@ def test_one_iteration_is_that_of_the_power_method() -> None:
 
 
 def test_the_gradient_is_that_of_the_quotient() -> None:
-    """Eq. 12: where u and v are constants, d(W / sigma) = (dW - u v' <dW, W / sigma>) / sigma."""
+    """§3: where u and v are constants, d(W / sigma) = (dW - u v' <dW, W / sigma>) / sigma."""
     torch.manual_seed(0)
     layer = SpectralLinear(4, 3).double()
     iterate_power(layer, 100)
