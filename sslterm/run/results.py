@@ -87,7 +87,7 @@ def evaluated(results: Iterable[Event]) -> dict[str, Evaluated]:
 def _rows(results: Iterable[Event]) -> Iterator[tuple[Event, Mapping[str, Any], int]]:
     """Every result with each of its rows, and after how many training images.
 
-    Figures of samples that were drawn in a way of their own ("steps": 5) stay in the file: they are not those of others.
+    Figures of samples that were drawn in a way of their own ("steps": 5) stay in the file: they do not compare.
     """
     for result in results:
         rows, images = result.get("results"), result.get("images")
