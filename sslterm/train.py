@@ -34,6 +34,7 @@ from sslterm.engine import distributed
 from sslterm.engine.build import find_device
 from sslterm.engine.checkpoint import newest_checkpoint
 from sslterm.engine.controls import Controls
+from sslterm.engine.initial import begin_with, read_weights
 from sslterm.engine.load import read_experiment
 from sslterm.engine.loop import Trainer
 from sslterm.engine.scribe import Report, Scribe
@@ -114,8 +115,20 @@ def _train(run: RunDirectory, experiment: Experiment, scribe: Scribe, device: to
             _keep_augmentation(run, scribe)
             _write_meta(run, device)
         trainer = Trainer(experiment, source, scribe, controls, device=device)
+        if checkpoint is None:
+            _begin_with_what_was_given(run, trainer, scribe)
         trainer.prepare(checkpoint)
         return trainer.train()
+
+
+def _begin_with_what_was_given(run: RunDirectory, trainer: Trainer, scribe: Scribe) -> None:
+    """Take the weights that lie in the run directory for its beginning, if there are any."""
+    path = run.initial()
+    if path is None:
+        return
+    taken = begin_with(trainer.method, read_weights(path), trainer.train_store.batch(torch.arange(2)).images)
+    origin = str(_read_meta(run).get("initial", path.name))
+    scribe.event("initialised", what=taken.what, tensors=taken.tensors, origin=origin)
 
 
 def _keep_augmentation(run: RunDirectory, scribe: Scribe) -> None:

@@ -40,6 +40,8 @@ def pack(run: RunDirectory, path: Path, *, replace: bool = False) -> list[str]:
         raise DataError(f"{run.path} has no config.toml: there is no run to pack")
     known = (run.config, run.meta, run.status, run.metrics, run.events, run.results, run.panels)
     parts = [part for part in known if part.exists()]
+    initial = run.initial()
+    parts += [initial] if initial is not None else []
     parts += [run.checkpoint(images) for images in checkpoints(run)[-1:]]
     try:
         _write(run, parts, path)
