@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": BLOCKS,
     "augment": BLOCKS,
     # floor 2
+    "report": PROJECT | {"render"},
     "tui": PROJECT | {"render", "method_text"},
     "methods": BLOCKS | {"nn", "data", "augment"},
     "evaluate": BLOCKS | {"nn", "data", "methods"},
@@ -46,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "train": BLOCKS | {"nn", "data", "augment", "methods", "evaluate", "engine", "render"},
     "worker": BLOCKS | {"nn", "data", "augment", "methods", "evaluate", "engine", "render"},
     # on top
-    "cli": PROJECT | {"render", "data", "method_text"},
+    "cli": PROJECT | {"render", "report", "data", "method_text"},
     "__main__": {"cli"},
 }
 CATALOG_OF_DATA = "sslterm.data.catalog"
@@ -72,7 +73,7 @@ BASES_OF_METHODS = {
 }
 """All of `methods` that anything names: the catalog finds the rest."""
 
-READERS = ("errors", "catalog", "run", "config", "render", "tui", "cli", "__main__", "data.catalog")
+READERS = ("errors", "catalog", "run", "config", "render", "report", "tui", "cli", "__main__", "data.catalog")
 TRAINING_LIBRARIES = {"torch", "torchvision", "safetensors", "sklearn", "scipy", "lightly"}
 SCREEN_LIBRARIES = {"textual", "typer", "click", "rich"}
 
@@ -82,6 +83,7 @@ LIBRARIES: dict[str, set[str]] = {
     "run": {"numpy"},
     "config": {"tomli_w"},
     "render": {"numpy", "PIL"},
+    "report": {"PIL", "jinja2", "markupsafe", "tomli_w"},
     "data.catalog": {"platformdirs"},
 }
 """All that the lower floors of the readers may import besides the standard library."""
