@@ -19,6 +19,7 @@ from sslterm.config.read import dump
 from sslterm.config.resolve import resolve
 from sslterm.data.catalog import SOURCES
 from sslterm.errors import ExitCode, UsageError
+from sslterm.mirror.tensorboard import check_installed
 from sslterm.run import launch
 from sslterm.run.layout import RunDirectory, create_run, find_run, runs_root
 from sslterm.run.status import read_status, state_now
@@ -68,6 +69,9 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")
     ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard events too, into RUN/tensorboard.")
+    ] = False,
     as_json: AsJson = False,
     runs: Root = None,
 ) -> None:
@@ -86,6 +90,8 @@ def train(
         entry.name, chosen, config=config, overrides=set_ or [], data=data, seed=seed, sources=SOURCES
     )
     text = dump(experiment)
+    if tensorboard:
+        check_installed()
     root = runs_root(runs)
     source = find_initial(init, root) if init else None
     if dry_run:
@@ -94,6 +100,8 @@ def train(
     follow.check_writable(root)
     run = create_run(root, entry.name, chosen, name)
     launch.write_config(run, text)
+    if tensorboard:
+        run.tensorboard.mkdir()
     if source is not None:
         give_initial(run, source, entry.name)
     _launch(run, device=device, nproc=nproc, foreground=foreground, detach=detach, as_json=as_json)

@@ -11,6 +11,7 @@ runs/<method>-<preset>-<n>/
   panels/<name>/<images>.npz and .png
   checkpoints/<images>/
   control/<id>.json   what readers ask of the trainer
+  tensorboard/    where it is, the trainer mirrors metrics and panels into it
   trainer.log     what the trainer printed
   .lock           held by the trainer while it lives
 """
@@ -94,6 +95,10 @@ class RunDirectory:
     @property
     def control(self) -> Path:
         return self.path / "control"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
 
     @property
     def log(self) -> Path:
