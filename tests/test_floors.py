@@ -74,7 +74,19 @@ BASES_OF_METHODS = {
 }
 """All of `methods` that anything names: the catalog finds the rest."""
 
-READERS = ("errors", "catalog", "run", "config", "render", "report", "mirror", "tui", "cli", "__main__", "data.catalog")
+READERS = (
+    "errors",
+    "catalog",
+    "run",
+    "config",
+    "render",
+    "report",
+    "mirror",
+    "tui",
+    "cli",
+    "__main__",
+    "data.catalog",
+)
 TRAINING_LIBRARIES = {"torch", "torchvision", "safetensors", "sklearn", "scipy", "lightly"}
 SCREEN_LIBRARIES = {"textual", "typer", "click", "rich"}
 

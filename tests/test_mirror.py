@@ -56,7 +56,10 @@ def series_of(run: RunDirectory) -> dict[str, list[tuple[int, float]]]:
     reader = MetricsReader(run.metrics)
     reader.refresh()
     return {
-        name: [(int(step), pytest.approx(float(value), nan_ok=True)) for step, value in zip(one.step, one.value, strict=True)]
+        name: [
+            (int(step), pytest.approx(float(value), nan_ok=True))
+            for step, value in zip(one.step, one.value, strict=True)
+        ]
         for name, one in reader.series.items()
     }
 

@@ -72,7 +72,10 @@ def test_what_runs_say_is_text_and_no_markup(tmp_path: Path, cli: Cli) -> None:
     append_event(run.events, "warning", text=evil, step=0)
     put_run(tmp_path, "vae-digits-2", 3.0, metric=f"test/{evil}")
     out = tmp_path / "a.html"
-    assert cli("report", "vae-digits-1", "vae-digits-2", "--runs", tmp_path, "--out", out, "--title", evil).code == 0
+    assert (
+        cli("report", "vae-digits-1", "vae-digits-2", "--runs", tmp_path, "--out", out, "--title", evil).code
+        == 0
+    )
     text = out.read_text()
     assert evil not in text
     assert text.count("&lt;script&gt;") >= 3

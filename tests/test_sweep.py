@@ -68,7 +68,9 @@ class Trained:
         dies = run.name in self.dying
         if not dies:
             value = float(run.name.partition("lr")[2].partition("-")[0]) + int(run.name[-1])
-            MetricsWriter(run.metrics).write(step=1, images=10, seconds=1.0, values={"test/neg_elbo_nats": value})
+            MetricsWriter(run.metrics).write(
+                step=1, images=10, seconds=1.0, values={"test/neg_elbo_nats": value}
+            )
         put_status(run, state="stopped" if dies else "finished", step=1, images=10)
 
         class Process:
@@ -102,7 +104,7 @@ def test_it_goes_on_where_it_was_killed_and_says_mean_and_spread(trained: Traine
     assert found["metrics"]["test/neg_elbo_nats"]["mean"] == pytest.approx(0.501)
     assert found["metrics"]["test/neg_elbo_nats"]["std"] == pytest.approx(math.sqrt(0.5))
     table = cli(*SWEEP).out
-    assert "◆ 0.501 ± 0.71" in table
+    assert "◆ 0.5010 ± 0.71" in table
     assert "lower is better" in table
 
 

@@ -167,8 +167,13 @@ def test_onnx_gives_the_same_for_any_number_of_images(desks: Any, tmp_path: Path
         pytest.importorskip(library, reason="the extra `export` is not installed")
     desk = desks(name)
     answer = write(desk, "onnx", tmp_path / "out")
-    assert {check["part"] for check in answer["checked"]} == {"encoder", *(["decoder"] if name == "vae" else [])}
-    assert all(check["largest_difference"] <= 1e-4 * max(1, check["largest_value"]) for check in answer["checked"])
+    assert {check["part"] for check in answer["checked"]} == {
+        "encoder",
+        *(["decoder"] if name == "vae" else []),
+    }
+    assert all(
+        check["largest_difference"] <= 1e-4 * max(1, check["largest_value"]) for check in answer["checked"]
+    )
     program = runpy.run_path(str(tmp_path / "out" / "load.py"))
     torch.testing.assert_close(
         torch.from_numpy(program["encode"](images_of(desk).numpy())), features_of(desk), atol=1e-4, rtol=1e-4
@@ -237,7 +242,9 @@ def fresh(desk: Desk) -> Method:
     return build_method(desk.loaded.experiment, desk.loaded.inputs)
 
 
-@pytest.mark.parametrize(("name", "to"), [("resnet", "torchvision"), ("vit", "torchvision"), ("resnet", "safetensors")])
+@pytest.mark.parametrize(
+    ("name", "to"), [("resnet", "torchvision"), ("vit", "torchvision"), ("resnet", "safetensors")]
+)
 def test_an_export_is_taken_in_again(desks: Any, tmp_path: Path, name: str, to: str) -> None:
     desk = desks(name)
     write(desk, to, tmp_path / "out")
@@ -253,7 +260,9 @@ def test_an_export_is_taken_in_again(desks: Any, tmp_path: Path, name: str, to: 
         assert torch.equal(ours, theirs)
 
 
-def test_torchvision_s_own_weights_are_taken_from_a_pickle_that_runs_nothing(desks: Any, tmp_path: Path) -> None:
+def test_torchvision_s_own_weights_are_taken_from_a_pickle_that_runs_nothing(
+    desks: Any, tmp_path: Path
+) -> None:
     from torchvision.models import resnet18
 
     theirs = resnet18().eval()
@@ -308,9 +317,7 @@ def test_learned_positions_are_refused_and_ours_taken() -> None:
 # -- the commands
 
 
-def test_train_begins_with_a_run_or_a_file(
-    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_train_begins_with_a_run_or_a_file(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSLTERM_RUNS", str(tmp_path))
     first = make_run(tmp_path, "vae", "digits", "method.widths=[16]", *FEW)
     weights = first.checkpoint(256) / "model.safetensors"

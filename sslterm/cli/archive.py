@@ -81,7 +81,8 @@ def export(
         typer.Option("--to", help="All of it, its metrics as a table, or metrics and panels as events."),
     ] = "archive",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Otherwise RUN.tar.gz, RUN.csv or RUN-tensorboard, here.")
+        Path | None,
+        typer.Option("--out", "-o", help="Otherwise RUN.tar.gz, RUN.csv or RUN-tensorboard, here."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="{run, path, bytes, contents: [name]}")] = False,

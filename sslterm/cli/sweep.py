@@ -56,10 +56,16 @@ def sweep(
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option("--metric", "-m", metavar="NAME", help="As `test/knn`; else what the method is judged by."),
+        typer.Option(
+            "--metric", "-m", metavar="NAME", help="As `test/knn`; else what the method is judged by."
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="How the runs' names begin; otherwise METHOD-PRESET.")] = None,
-    at_once: Annotated[int, typer.Option("--at-once", min=1, help="How many runs are trained at a time.")] = 1,
+    name: Annotated[
+        str | None, typer.Option(help="How the runs' names begin; otherwise METHOD-PRESET.")
+    ] = None,
+    at_once: Annotated[
+        int, typer.Option("--at-once", min=1, help="How many runs are trained at a time.")
+    ] = 1,
     device: Device = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs, and train nothing.")] = False,
     runs: Root = None,
@@ -170,12 +176,18 @@ def _print(
         best = best_of([spread.mean for spread in spreads], better(metric))
         cells = [f"{BEST} {_said(one)}" if row in best else _said(one) for row, one in enumerate(spreads)]
         columns.append((name_of(metric), cells))
-    states: list[list[str]] = [[jobs[place, seed].state for seed in range(seeds)] for place in range(len(settings))]
+    states: list[list[str]] = [
+        [jobs[place, seed].state for seed in range(seeds)] for place in range(len(settings))
+    ]
     columns.append(("finished", [f"{row.count('finished')} of {seeds}" for row in states]))
     header = [title for title, _ in columns]
     rows: list[Any] = list(zip(*(cells for _, cells in columns), strict=True))
     print_table(header, rows, right=set(header))
-    spread = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed: nothing is said of the spread"
+    spread = (
+        f"mean ± standard deviation over {seeds} seeds"
+        if seeds > 1
+        else "one seed: nothing is said of the spread"
+    )
     directions = [f"{name_of(metric)}: {better(metric)} is better" for metric in metrics if better(metric)]
     print_line("; ".join([spread, *directions]), dim=True)
 

@@ -84,7 +84,9 @@ def begin_with(method: Method, weights: Mapping[str, Tensor], images: Tensor) ->
         method.load_state_dict(dict(weights))
         return Taken("all weights", len(own))
     if not isinstance(method, Encodes):
-        raise UsageError(f"the weights do not fit: {_first_misfit(own, weights)}", "give a run of this method")
+        raise UsageError(
+            f"the weights do not fit: {_first_misfit(own, weights)}", "give a run of this method"
+        )
     training = method.training
     names = touched(method.eval(), lambda: method.encode(images))
     method.train(training)

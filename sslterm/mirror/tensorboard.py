@@ -35,7 +35,8 @@ def _writer_class() -> Any:
         from tensorboardX import SummaryWriter
     except ImportError as error:
         raise UsageError(
-            "TensorBoard's events need tensorboardX, which is not installed", "pip install 'sslterm[tensorboard]'"
+            "TensorBoard's events need tensorboardX, which is not installed",
+            "pip install 'sslterm[tensorboard]'",
         ) from error
     return SummaryWriter
 
@@ -69,7 +70,9 @@ class Mirror:
             begun = self._points.get(name, 0)
             for place in range(min(begun, len(series)), len(series)):
                 value, step = float(series.value[place]), int(series.step[place])
-                self._writer.add_scalar(name, value, step, walltime=self._time_of(float(series.seconds[place])))
+                self._writer.add_scalar(
+                    name, value, step, walltime=self._time_of(float(series.seconds[place]))
+                )
             self._points[name] = len(series)
         for name, counts in self._reader.panels.items():
             for images in [count for count in counts if count > self._panels.get(name, -1)]:
@@ -119,7 +122,9 @@ def write_all(run: RunDirectory, folder: Path, *, replace: bool = False) -> None
     """
     check_installed()
     if folder.exists() and not (replace and any(folder.glob("events.out.tfevents.*"))):
-        raise UsageError(f"{folder} exists already", "name another with --out, or replace earlier events with --force")
+        raise UsageError(
+            f"{folder} exists already", "name another with --out, or replace earlier events with --force"
+        )
     draft = folder.with_name(f".tmp-{folder.name}")
     try:
         Mirror(run, draft).close()

@@ -104,7 +104,9 @@ def _mark_best(area: Image.Image, line: Line, ranges: Ranges) -> None:
         ImageDraw.Draw(area).circle(place, 5 * _FINE, fill=PAPER, outline=color, width=2 * _FINE)
 
 
-def ticks_of(ranges: Ranges, *, time: bool = False) -> tuple[list[tuple[float, str]], list[tuple[float, str]]]:
+def ticks_of(
+    ranges: Ranges, *, time: bool = False
+) -> tuple[list[tuple[float, str]], list[tuple[float, str]]]:
     """Places as shares of the axes, from the left and from the top, with their names; x may be of times."""
     (x_low, x_high), (low, high) = ranges.x, ranges.y
     if ranges.log_y:

@@ -64,7 +64,9 @@ def _line(line: Line, ranges: Ranges, name: str) -> Iterator[str]:
         return
     dashes = " ".join(str(length) for length in DASHES[line.hue % len(DASHES)])
     at = line.best_point()
-    last = f"; last {number(float(line.y[-1]))}" if at is None else f"; {line.best} {number(float(line.y[at]))}"
+    last = (
+        f"; last {number(float(line.y[-1]))}" if at is None else f"; {line.best} {number(float(line.y[at]))}"
+    )
     yield f'<g stroke="{color}" fill="{color}"><title>{escape(name + last)}</title>'
     for stroke in strokes:
         points = [(_LEFT + x, _ABOVE + y) for x, y in stroke]

@@ -74,11 +74,15 @@ def _facts(reader: RunReader, place: int) -> dict[str, Any]:
     method = about_run(reader.config, "method")
     entry = CATALOG.get(method)
     facts = {
-        "method": f"{method}: {entry.title} ({entry.authors}, {entry.year}, {entry.paper})" if entry else method,
+        "method": f"{method}: {entry.title} ({entry.authors}, {entry.year}, {entry.paper})"
+        if entry
+        else method,
         "preset": about_run(reader.config, "preset"),
         "headline": f"{entry.headline}: {entry.unit}" if entry else "",
         "state": reader.state,
-        "trained on": f"{whole(status.images)} images in {duration(status.elapsed_seconds)}" if status else "",
+        "trained on": f"{whole(status.images)} images in {duration(status.elapsed_seconds)}"
+        if status
+        else "",
         "parameters": f"{status.parameters:,}" if status and status.parameters else "",
         "device": status.device if status else "",
         "versions": ", ".join(
@@ -100,7 +104,9 @@ def _curves(readers: Sequence[RunReader], names: Mapping[str, str]) -> list[dict
     series = [reader.metrics.series for reader in readers]
     curves = []
     for metric in metrics_worth_seeing(series, headlines_of(readers))[:MOST_CURVES]:
-        plot = overlay_plot(metric, [overlay_run(reader, place, metric) for place, reader in enumerate(readers)])
+        plot = overlay_plot(
+            metric, [overlay_run(reader, place, metric) for place, reader in enumerate(readers)]
+        )
         title = " ".join(part for part in (plot.title, f"[{plot.unit}]" if plot.unit else "") if part)
         curves.append({"metric": metric, "title": title, "svg": Markup(overlay_svg(plot, names))})
     return curves
@@ -131,6 +137,10 @@ def _picture(reader: RunReader, place: int, name: str, images: int, room: int) -
         return Picture(*who, when, "", "", error.message)
     png = small_png(source, min(room, BYTES_OF_A_PICTURE))
     if png is None:
-        why = f"left out: the page has {memory(BYTES_OF_A_RUN)} of pictures a run" if source.exists() else "no picture"
+        why = (
+            f"left out: the page has {memory(BYTES_OF_A_RUN)} of pictures a run"
+            if source.exists()
+            else "no picture"
+        )
         return Picture(*who, when, caption, "", why)
     return Picture(*who, when, caption, data_uri(png))

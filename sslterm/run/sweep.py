@@ -44,7 +44,8 @@ def parse_grid(texts: Sequence[str]) -> list[Setting]:
             raise UsageError(f"--grid {text}: a key or a value is there twice")
         axes[key.strip()] = values
     return [
-        Setting(tuple(zip(axes, combination, strict=True))) for combination in itertools.product(*axes.values())
+        Setting(tuple(zip(axes, combination, strict=True)))
+        for combination in itertools.product(*axes.values())
     ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import runpy
 import shutil
-import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from sslterm.worker.desk import Desk
 from sslterm.worker.encoders import Encoder, find_encoder
 from sslterm.worker.loaders import Network, image_program, of_timm, of_torchvision, onnx_program, own_program
 from sslterm.worker.model_card import Card, write_card
+from sslterm.worker.onnx_file import write_onnx
 from sslterm.worker.outputs import Report, stages
 from sslterm.worker.requests import Export
 
@@ -123,7 +123,7 @@ def _write(desk: Desk, request: Export, folder: Path) -> tuple[Encoder, list[str
     for part in parts:
         compute, example = _computation(desk, encoder.method, part)
         if request.to == "onnx":
-            _write_onnx(desk, _Part(encoder.method, compute), example, part, folder)
+            write_onnx(_Part(encoder.method, compute), example, part, folder / f"{part}.onnx")
         else:
             names = touched(encoder.method, lambda compute=compute, example=example: compute(example))  # type: ignore[misc]
             tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in names.items()}
@@ -180,7 +180,8 @@ def _write_model(desk: Desk, encoder: Encoder, library: Library, folder: Path) -
         else of_torchvision(name, backbone, inputs)
     )
     mean, std = (
-        values.flatten().expand(inputs.channels).tolist() for values in (backbone.pixel_mean, backbone.pixel_std)
+        values.flatten().expand(inputs.channels).tolist()
+        for values in (backbone.pixel_mean, backbone.pixel_std)
     )
     state = to_library(backbone, library, height=inputs.height, width=inputs.width)
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
@@ -232,28 +233,6 @@ def _pooling(encoder: Encoder, images: Tensor, method: str, library: Library) ->
 def _takes(network: nn.Module, images: Tensor) -> bool:
     first = next(parameter for parameter in network.parameters() if parameter.ndim == 4)
     return first.shape[1] == images.shape[1]
-
-
-# -- ONNX
-
-
-def _write_onnx(desk: Desk, network: nn.Module, example: Tensor, part: str, folder: Path) -> None:
-    given, gives = ("images", "features") if part == "encoder" else ("z", "images")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the exporter, on its own ways
-            torch.onnx.export(
-                network.eval(), (example,), folder / f"{part}.onnx", dynamo=True, external_data=False,
-                input_names=[given], output_names=[gives], verbose=False,
-                dynamic_shapes=({0: torch.export.Dim("N")},),
-            )  # fmt: skip
-    except Exception as error:  # the exporter has no end of its own errors
-        cause = error.__cause__ or error
-        first = next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
-        raise UsageError(
-            f"ONNX cannot hold the {part} of {desk.loaded.experiment.run.method}: {first[:160]}",
-            "use --to safetensors",
-        ) from error
 
 
 # -- whether it is the same

@@ -44,12 +44,8 @@ class Network:
 def _stem(net: ResNet, channels: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The lines that give a standard ResNet the stem of ours, and why."""
     convolution = net.net.conv1
-    side, stride, padding = (
-        getattr(convolution, name)[0] for name in ("kernel_size", "stride", "padding")
-    )
-    line = (
-        f"model.conv1 = torch.nn.Conv2d({channels}, 64, {side}, stride={stride}, padding={padding}, bias=False)"
-    )
+    side, stride, padding = (getattr(convolution, name)[0] for name in ("kernel_size", "stride", "padding"))
+    line = f"model.conv1 = torch.nn.Conv2d({channels}, 64, {side}, stride={stride}, padding={padding}, bias=False)"
     if side == 3:
         return (line, "model.maxpool = torch.nn.Identity()"), (
             "It has the stem for small images: `conv1` is 3x3 with stride 1, and there is no max pooling. "
@@ -111,7 +107,9 @@ def of_timm(name: str, backbone: Backbone, inputs: Inputs, pooling: str) -> Netw
 
 def image_program(network: Network, mean: Sequence[float], std: Sequence[float]) -> str:
     """load.py of an encoder that torchvision or timm makes."""
-    per_channel = [f"torch.tensor({[round(value, 7) for value in values]}).view(1, -1, 1, 1)" for values in (mean, std)]
+    per_channel = [
+        f"torch.tensor({[round(value, 7) for value in values]}).view(1, -1, 1, 1)" for values in (mean, std)
+    ]
     lines = [
         '"""model = load(); features = encode(images), images [N, C, H, W] in [0, 1]."""',
         "",

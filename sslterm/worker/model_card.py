@@ -65,7 +65,10 @@ def _what(desk: Desk, card: Card) -> Iterator[str]:
     if entry:
         yield f"{method}: {entry.title}. {entry.authors}, {entry.year}, {entry.paper}."
     parts = " and ".join(f"the {part}" for part in card.parts)
-    which = {"ema": " It is the moving average of the trained network.", "online": " It is the trained network."}
+    which = {
+        "ema": " It is the moving average of the trained network.",
+        "online": " It is the trained network.",
+    }
     yield (
         f"Here is {parts}, after {loaded.images:,} training images of {desk.data} "
         f"({loaded.inputs.train_images:,} different ones)."
@@ -138,7 +141,12 @@ def _online(desk: Desk, reader: RunReader) -> Iterator[tuple[str, float, str, in
         solved = getattr(desk.loaded.method, "solved", {})
         kind = kind or str(solved.get(what, "")) or UNITS.get(what, "")
         at = places[-1]
-        yield name, float(series.value[at]), (kind or "online evaluation") + ", held-out", int(series.images[at])
+        yield (
+            name,
+            float(series.value[at]),
+            (kind or "online evaluation") + ", held-out",
+            int(series.images[at]),
+        )
 
 
 def _probed(desk: Desk, reader: RunReader) -> Iterator[tuple[str, float, str, int]]:
@@ -167,7 +175,12 @@ def _trained(desk: Desk) -> Iterator[str]:
 
 
 def _checked(card: Card) -> Iterator[str]:
-    yield from ("## That it is the same", "", "load.py was run when this was written, and compared with the run:", "")
+    yield from (
+        "## That it is the same",
+        "",
+        "load.py was run when this was written, and compared with the run:",
+        "",
+    )
     for check in card.checks:
         yield (
             f"- {check.part}, {check.n} {check.inputs}: largest difference {check.largest_difference:.1e}, "
