@@ -47,7 +47,6 @@ from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory, hold
 from sslterm.run.status import Status
 
-
 MIRROR_SECONDS = 5.0
 
 

@@ -16,7 +16,7 @@ WIDEST = 900
 
 
 def small_png(path: Path, most_bytes: int) -> bytes | None:
-    """The PNG at `path` in at most `most_bytes`: as it is, in fewer colours, or reduced; None where it cannot be read."""
+    """The PNG at `path` in at most `most_bytes`: as it is, in fewer colours, or reduced; None where it cannot be."""
     try:
         content = path.read_bytes()
         if len(content) <= min(most_bytes, SMALL_BYTES):

@@ -81,10 +81,8 @@ def of_timm(name: str, backbone: Backbone, inputs: Inputs, pooling: str) -> Netw
     """How timm makes the network `name` of `nn.backbone`, for the images of `inputs`."""
     if isinstance(backbone.net, ResNet):
         architecture = name.partition("-")[0]
-        changes, notes = _stem(backbone.net, inputs.channels)
-        if not backbone.net.net.conv1.kernel_size == (3, 3):
-            changes = ()
-            notes = ()
+        small = backbone.net.net.conv1.kernel_size == (3, 3)  # else `in_chans` says it all
+        changes, notes = _stem(backbone.net, inputs.channels) if small else ((), ())
         arguments: dict[str, object] = {"in_chans": inputs.channels}
     else:
         shape, net = SHAPES[name], backbone.net

@@ -104,7 +104,7 @@ def _how(folder: Path, desk: Desk, card: Card) -> Iterator[str]:
             "```", "", "Images are to be standardised before, as `encode` above does.", "",
         )  # fmt: skip
     if card.to == "safetensors":
-        yield "The names are sslterm's own. To train another run from here: `sslterm train METHOD --init encoder.safetensors`"
+        yield "The names are sslterm's own. To train from here: `sslterm train METHOD --init encoder.safetensors`"
         yield ""
     yield f"- Images in: {shape_of(inputs)}, float32 in [0, 1]."
     if isinstance(method, Encodes) and "encoder" in card.parts:
