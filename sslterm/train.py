@@ -34,10 +34,12 @@ from sslterm.engine import distributed
 from sslterm.engine.build import find_device
 from sslterm.engine.checkpoint import newest_checkpoint
 from sslterm.engine.controls import Controls
+from sslterm.engine.initial import begin_with, read_weights
 from sslterm.engine.load import read_experiment
 from sslterm.engine.loop import Trainer
 from sslterm.engine.scribe import Report, Scribe
 from sslterm.errors import DataError, DeviceError, DivergedError, ExitCode, SsltermError
+from sslterm.mirror.tensorboard import Mirror
 from sslterm.render.png import write_png
 from sslterm.rows import rank
 from sslterm.run.control import refuse_older
@@ -45,6 +47,8 @@ from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory
 from sslterm.run.lock import hold
 from sslterm.run.status import Status
+
+MIRROR_SECONDS = 5.0
 
 
 def train_run(run: RunDirectory, *, device: str = "auto", report: Report = lambda status: None) -> ExitCode:
@@ -63,6 +67,7 @@ def train_run(run: RunDirectory, *, device: str = "auto", report: Report = lambd
             stack.enter_context(hold(run))
         stack.callback(distributed.leave)
         here = distributed.join(here)
+        mirror = stack.enter_context(_mirrored(run)) if rank() == 0 else None
         scribe = Scribe(
             run,
             Status(
@@ -72,7 +77,7 @@ def train_run(run: RunDirectory, *, device: str = "auto", report: Report = lambd
                 device=_describe(here),
             ),
             draw=write_png,
-            report=report,
+            report=report if mirror is None else _both(report, mirror),
             active=rank() == 0,
         )
         try:
@@ -98,6 +103,38 @@ def train_run(run: RunDirectory, *, device: str = "auto", report: Report = lambd
         return ExitCode.OK if state == "finished" else ExitCode.STOPPED
 
 
+@contextmanager
+def _mirrored(run: RunDirectory) -> Iterator[Mirror | None]:
+    """A mirror in TensorBoard's form where the run has a folder for it; what hinders it hinders no training."""
+    mirror = None
+    if run.tensorboard.is_dir():
+        try:
+            mirror = Mirror(run, run.tensorboard)
+        except (SsltermError, OSError) as error:
+            print(f"warning: no TensorBoard events: {error}", file=sys.stderr)
+    try:
+        yield mirror
+    finally:
+        if mirror is not None:
+            with suppress(OSError):
+                mirror.close()
+
+
+def _both(report: Report, mirror: Mirror) -> Report:
+    """Report, and write what is new into the mirror, at most every few seconds."""
+    due = 0.0
+
+    def told(status: Status) -> None:
+        nonlocal due
+        report(status)
+        if time.monotonic() >= due:
+            with suppress(OSError):
+                mirror.refresh()
+            due = time.monotonic() + MIRROR_SECONDS
+
+    return told
+
+
 def _train(run: RunDirectory, experiment: Experiment, scribe: Scribe, device: torch.device) -> str:
     controls = Controls(run, experiment, active=scribe.active)
     with controls.signals():
@@ -115,8 +152,20 @@ def _train(run: RunDirectory, experiment: Experiment, scribe: Scribe, device: to
             _keep_augmentation(run, scribe)
             _write_meta(run, device)
         trainer = Trainer(experiment, source, scribe, controls, device=device)
+        if checkpoint is None:
+            _begin_with_what_was_given(run, trainer, scribe)
         trainer.prepare(checkpoint)
         return trainer.train()
+
+
+def _begin_with_what_was_given(run: RunDirectory, trainer: Trainer, scribe: Scribe) -> None:
+    """Take the weights that lie in the run directory for its beginning, if there are any."""
+    path = run.initial()
+    if path is None:
+        return
+    taken = begin_with(trainer.method, read_weights(path), trainer.train_store.batch(torch.arange(2)).images)
+    origin = str(_read_meta(run).get("initial", path.name))
+    scribe.event("initialised", what=taken.what, tensors=taken.tensors, origin=origin)
 
 
 def _keep_augmentation(run: RunDirectory, scribe: Scribe) -> None:

@@ -37,16 +37,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": BLOCKS,
     "augment": BLOCKS,
     # floor 2
+    "report": PROJECT | {"render"},
+    "mirror": PROJECT,
     "tui": PROJECT | {"render", "method_text"},
     "methods": BLOCKS | {"nn", "data", "augment"},
     "evaluate": BLOCKS | {"nn", "data", "methods"},
     # floor 3
     "engine": BLOCKS | {"nn", "data", "augment", "methods", "evaluate"},
     # floor 4
-    "train": BLOCKS | {"nn", "data", "augment", "methods", "evaluate", "engine", "render"},
+    "train": BLOCKS | {"nn", "data", "augment", "methods", "evaluate", "engine", "render", "mirror"},
     "worker": BLOCKS | {"nn", "data", "augment", "methods", "evaluate", "engine", "render"},
     # on top
-    "cli": PROJECT | {"render", "data", "method_text"},
+    "cli": PROJECT | {"render", "report", "mirror", "data", "method_text"},
     "__main__": {"cli"},
 }
 CATALOG_OF_DATA = "sslterm.data.catalog"
@@ -79,7 +81,19 @@ BASES_OF_METHODS = {
 }
 """All of `methods` that anything names: the catalog finds the rest."""
 
-READERS = ("errors", "catalog", "run", "config", "render", "tui", "cli", "__main__", "data.catalog")
+READERS = (
+    "errors",
+    "catalog",
+    "run",
+    "config",
+    "render",
+    "report",
+    "mirror",
+    "tui",
+    "cli",
+    "__main__",
+    "data.catalog",
+)
 TRAINING_LIBRARIES = {"torch", "torchvision", "safetensors", "sklearn", "scipy", "lightly"}
 SCREEN_LIBRARIES = {"textual", "typer", "click", "rich"}
 
@@ -89,6 +103,8 @@ LIBRARIES: dict[str, set[str]] = {
     "run": {"numpy"},
     "config": {"tomli_w"},
     "render": {"numpy", "PIL"},
+    "mirror": {"numpy", "PIL", "tensorboardX", "tomli_w"},
+    "report": {"PIL", "jinja2", "markupsafe", "tomli_w"},
     "data.catalog": {"platformdirs"},
 }
 """All that the lower floors of the readers may import besides the standard library."""

@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "continue": Command("sslterm.cli.control:continue_", "Go on after a pause."),
         "stop": Command("sslterm.cli.control:stop", "Save a training run and end it."),
         "checkpoint": Command("sslterm.cli.control:checkpoint", "Save a training run now."),
+        "sweep": Command("sslterm.cli.sweep:sweep", "Train many configurations, with several seeds."),
         "reproduce": Command("sslterm.cli.reproduce:reproduce", "Train a run again; does the same come out?"),
     },
     "Watch": {
@@ -55,6 +56,7 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "runs": Command("sslterm.cli.runs:app", "List, show, compare, remove and pack runs."),
         "plot": Command("sslterm.cli.plot:plot", "Draw the curves of a run."),
         "compare": Command("sslterm.cli.compare:compare", "Lay runs side by side."),
+        "report": Command("sslterm.cli.report:report", "Write all of it into one HTML page."),
     },
     "Use": {
         "sample": Command("sslterm.cli.use:sample", "Draw samples."),
@@ -67,6 +69,7 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "probe": Command("sslterm.cli.probe:probe", "Measure what the features are good for."),
         "evaluate": Command("sslterm.cli.use:evaluate", "Measure likelihood, fidelity, reconstruction."),
         "embed": Command("sslterm.cli.features:embed", "Write the features of all images to a file."),
+        "export": Command("sslterm.cli.export:export", "Write the networks for other programs to load."),
         "neighbors": Command("sslterm.cli.features:neighbors", "Find the images most like a picture."),
     },
     "Know": {

@@ -6,16 +6,19 @@ import os
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from sslterm.cli.options import Root, RunName
 from sslterm.cli.output import note, print_json
-from sslterm.cli.run_facts import checkpoints
+from sslterm.cli.run_facts import checkpoints, size_of
 from sslterm.errors import DataError, SsltermError, UsageError
+from sslterm.mirror.tensorboard import write_all
 from sslterm.render.quantity import memory
+from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory, find_run, runs_root
+from sslterm.run.metrics import MetricsReader, csv_of
 from sslterm.run.unpack import unpack
 
 
@@ -40,6 +43,8 @@ def pack(run: RunDirectory, path: Path, *, replace: bool = False) -> list[str]:
         raise DataError(f"{run.path} has no config.toml: there is no run to pack")
     known = (run.config, run.meta, run.status, run.metrics, run.events, run.results, run.panels)
     parts = [part for part in known if part.exists()]
+    initial = run.initial()
+    parts += [initial] if initial is not None else []
     parts += [run.checkpoint(images) for images in checkpoints(run)[-1:]]
     try:
         _write(run, parts, path)
@@ -71,20 +76,32 @@ def _without_drafts(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
 def export(
     run: RunName,
     runs: Root = None,
+    to: Annotated[
+        Literal["archive", "csv", "tensorboard"],
+        typer.Option("--to", help="All of it, its metrics as a table, or metrics and panels as events."),
+    ] = "archive",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The file; otherwise RUN.tar.gz here.")
+        Path | None,
+        typer.Option("--out", "-o", help="Otherwise RUN.tar.gz, RUN.csv or RUN-tensorboard, here."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="{run, path, bytes, contents: [name]}")] = False,
 ) -> None:
     """Pack a run into one .tar.gz: configuration, metrics, events, panels and the newest checkpoint.
 
+    Or write its metrics for a spreadsheet, one point a line, or metrics and panels for TensorBoard.
+
     \b
     Examples:
       sslterm runs export last
       sslterm runs export vae-digits-1 --out /tmp/vae.tar.gz
+      sslterm runs export last --to csv
+      sslterm runs export last --to tensorboard --out events/vae
     """
     found = find_run(run, runs_root(runs))
+    if to != "archive":
+        _export_numbers(found, to, out, force=force, as_json=as_json)
+        return
     path = out if out is not None else Path(f"{found.name}.tar.gz")
     if path.is_dir():
         path /= f"{found.name}.tar.gz"
@@ -95,6 +112,34 @@ def export(
         return
     typer.echo(str(path))
     note(f"{memory(size)}; take it in elsewhere: sslterm runs import {path.name}")
+
+
+def _export_numbers(
+    run: RunDirectory, to: Literal["csv", "tensorboard"], out: Path | None, *, force: bool, as_json: bool
+) -> None:
+    """Metrics as CSV, or metrics and panels as TensorBoard's events."""
+    path = out if out is not None else Path(f"{run.name}.csv" if to == "csv" else f"{run.name}-tensorboard")
+    if to == "csv":
+        if path.is_dir():
+            path /= f"{run.name}.csv"
+        if path.exists() and not force:
+            raise UsageError(f"{path} exists already", "name another with --out, or add --force")
+        metrics = MetricsReader(run.metrics)
+        metrics.refresh()
+        try:
+            replace_file(path, csv_of(metrics.series).encode())
+        except OSError as error:
+            raise SsltermError(f"cannot write {path}: {error.strerror or error}") from error
+        contents = list(metrics.series)
+    else:
+        write_all(run, path, replace=force)
+        contents = sorted(file.name for file in path.iterdir())
+    size = path.stat().st_size if path.is_file() else size_of(path)
+    if as_json:
+        print_json({"run": run.name, "path": str(path), "bytes": size, "contents": contents})
+        return
+    typer.echo(str(path))
+    note(memory(size) + (f"; look at it: tensorboard --logdir {path}" if to == "tensorboard" else ""))
 
 
 def import_(

@@ -106,6 +106,9 @@ def _train_again(
     follow.check_writable(root)
     run = create_run(root, method, preset, root_name)
     launch.write_config(run, tomli_w.dumps(table))
+    initial = original.run.initial()
+    if initial is not None:
+        launch.copy_initial(run, initial, str(original.meta.get("initial", "")))
     threads = original.meta.get("threads")
     if isinstance(threads, int) and "cpu" in str(original.meta.get("device", "")):
         os.environ["OMP_NUM_THREADS"] = str(threads)

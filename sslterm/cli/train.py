@@ -10,7 +10,8 @@ import typer
 
 from sslterm.catalog import find_method
 from sslterm.cli import follow
-from sslterm.cli.complete import complete_key, complete_preset, complete_source
+from sslterm.cli.complete import complete_key, complete_preset, complete_run, complete_source
+from sslterm.cli.initial import find_initial, give_initial
 from sslterm.cli.options import MethodName, Root, RunName
 from sslterm.cli.progress import summary
 from sslterm.config.presets import default_preset
@@ -18,6 +19,7 @@ from sslterm.config.read import dump
 from sslterm.config.resolve import resolve
 from sslterm.data.catalog import SOURCES
 from sslterm.errors import ExitCode, UsageError
+from sslterm.mirror.tensorboard import check_installed
 from sslterm.run import launch
 from sslterm.run.layout import RunDirectory, create_run, find_run, runs_root
 from sslterm.run.status import read_status, state_now
@@ -50,6 +52,14 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Change one key: --set optim.main.lr=3e-4.", autocompletion=complete_key),
     ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN|FILE",
+            autocompletion=complete_run,
+            help="Weights to begin with: of a run, an export, or torchvision's or timm's file.",
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run; otherwise METHOD-PRESET-N.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of weights, order and noise.")] = None,
     device: Device = "auto",
@@ -58,6 +68,9 @@ def train(
     detach: Detach = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard events too, into RUN/tensorboard.")
     ] = False,
     as_json: AsJson = False,
     runs: Root = None,
@@ -69,6 +82,7 @@ def train(
       sslterm train vae --preset digits
       sslterm train barlow-twins --preset patterns --set optim.main.lr=3e-3
       sslterm train dcgan --data ~/pictures --detach
+      sslterm train simclr --preset imagenet --init resnet50.safetensors
     """
     entry = find_method(method)
     chosen = preset or default_preset(entry.name)
@@ -76,13 +90,20 @@ def train(
         entry.name, chosen, config=config, overrides=set_ or [], data=data, seed=seed, sources=SOURCES
     )
     text = dump(experiment)
+    if tensorboard:
+        check_installed()
+    root = runs_root(runs)
+    source = find_initial(init, root) if init else None
     if dry_run:
         typer.echo(text, nl=False)
         return
-    root = runs_root(runs)
     follow.check_writable(root)
     run = create_run(root, entry.name, chosen, name)
     launch.write_config(run, text)
+    if tensorboard:
+        run.tensorboard.mkdir()
+    if source is not None:
+        give_initial(run, source, entry.name)
     _launch(run, device=device, nproc=nproc, foreground=foreground, detach=detach, as_json=as_json)
 
 

@@ -142,7 +142,7 @@ class ViT(nn.Module):
         x = grid.flatten(2).transpose(1, 2) + positions(height, width, self.features, grid.device)
         if kept is not None:
             x = x.gather(1, kept[:, :, None].expand(-1, -1, self.features))
-        return torch.cat((self.token.expand(len(x), -1, -1), x), dim=1)
+        return torch.cat((self.token.expand(x.shape[0], -1, -1), x), dim=1)
 
 
 def init_linear_layers(module: nn.Module) -> None:

@@ -104,7 +104,9 @@ def _mark_best(area: Image.Image, line: Line, ranges: Ranges) -> None:
         ImageDraw.Draw(area).circle(place, 5 * _FINE, fill=PAPER, outline=color, width=2 * _FINE)
 
 
-def _ticks(ranges: Ranges, *, time: bool = False) -> tuple[list[tuple[float, str]], list[tuple[float, str]]]:
+def ticks_of(
+    ranges: Ranges, *, time: bool = False
+) -> tuple[list[tuple[float, str]], list[tuple[float, str]]]:
     """Places as shares of the axes, from the left and from the top, with their names; x may be of times."""
     (x_low, x_high), (low, high) = ranges.x, ranges.y
     if ranges.log_y:
@@ -119,7 +121,7 @@ def _ticks(ranges: Ranges, *, time: bool = False) -> tuple[list[tuple[float, str
 
 def draw_grid(area: Image.Image, ranges: Ranges) -> None:
     draw = ImageDraw.Draw(area)
-    for place, _ in _ticks(ranges)[1]:
+    for place, _ in ticks_of(ranges)[1]:
         y = place * (area.height - 1)
         draw.line((0, y, area.width, y), fill=(235, 236, 239), width=_FINE)
 
@@ -154,7 +156,7 @@ def _draw_values(
 
 def with_axes(area: Image.Image, ranges: Ranges, x_label: str, y_label: str) -> Image.Image:
     """`area` with ticks, their names and labels at the left and below."""
-    x_ticks, y_ticks = _ticks(ranges, time=x_label.removesuffix(" (log)") == TIME)
+    x_ticks, y_ticks = ticks_of(ranges, time=x_label.removesuffix(" (log)") == TIME)
     label = line_height(TEXT_SIZE) + 4
     left = max(text_size(name, SMALL_SIZE)[0] for _, name in y_ticks) + 12 + (label if y_label else 0)
     below = line_height(SMALL_SIZE) + 8 + (label if x_label else 0)

@@ -29,7 +29,7 @@ _TAG: Final = 18
 _LEADER: Final = 12
 """Pixels from the end of a line to its tag."""
 _STROKE: Final = 2.5
-_DASHES: Final[Sequence[tuple[int, ...]]] = ((), (14, 6), (4, 5), (16, 5, 4, 5))
+DASHES: Final[Sequence[tuple[int, ...]]] = ((), (14, 6), (4, 5), (16, 5, 4, 5))
 """Pixels drawn and left out in turn, by run; () is solid."""
 _LONGEST_NAME: Final = 280
 
@@ -49,7 +49,7 @@ def overlay_picture(plot: Plot, names: Mapping[str, str]) -> Image.Image:
     draw_grid(area, wider)
     ends = []
     for line in reversed(plot.lines):
-        strokes = _strokes(line, wider, area.size)
+        strokes = strokes_of(line, wider, area.size)
         for stroke in strokes:
             _draw_dashed(area, stroke, line.hue)
         if strokes:
@@ -66,7 +66,7 @@ def overlay_picture(plot: Plot, names: Mapping[str, str]) -> Image.Image:
     return framed(picture, " · ".join((plot.title, *plot.notes)))
 
 
-def _strokes(line: Line, ranges: Ranges, size: tuple[int, int]) -> list[list[Point]]:
+def strokes_of(line: Line, ranges: Ranges, size: tuple[int, int]) -> list[list[Point]]:
     """The unbroken parts of a line as points in pixels; of many values the least and greatest of every column."""
     (low, high), (x_low, x_high) = ranges.y, ranges.x
     width, height = size[0] - 1, size[1] - 1
@@ -94,7 +94,7 @@ def _strokes(line: Line, ranges: Ranges, size: tuple[int, int]) -> list[list[Poi
 def _draw_dashed(area: Image.Image, stroke: list[Point], hue: int) -> None:
     draw = ImageDraw.Draw(area)
     color, width = rgb(categorical_on_paper(hue)), round(_STROKE * _FINE)
-    pattern = _DASHES[hue % len(_DASHES)]
+    pattern = DASHES[hue % len(DASHES)]
     if len(stroke) == 1:
         draw.circle(stroke[0], 1.6 * width, fill=color)
         return

@@ -1,9 +1,9 @@
 """events.jsonl: what happened to a run, one JSON object a line.
 
-Kinds, with their fields besides `time` (seconds since 1970): started; resumed{from_step}; checkpoint{step,
-images}; evaluation{step, <metric>...}; warning{text, step}; ack{id, do, outcome}; paused; continued;
-finished; stopped; failed{message, hint, exit_code, trace}. Readers pass over kinds and fields they do not
-know.
+Kinds, with their fields besides `time` (seconds since 1970): started; initialised{what, tensors, origin};
+resumed{from_step}; checkpoint{step, images}; evaluation{step, <metric>...}; warning{text, step};
+ack{id, do, outcome}; paused; continued; finished; stopped; failed{message, hint, exit_code, trace}.
+Readers pass over kinds and fields they do not know.
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from sslterm.errors import DataError, ExitCode, SsltermError, UsageError
 from sslterm.run.events import EventsReader
-from sslterm.run.files import replace_file
-from sslterm.run.layout import RunDirectory
+from sslterm.run.files import draft_of, read_file, replace_file
+from sslterm.run.json_values import parse_object
+from sslterm.run.layout import INITIAL, INITIAL_SUFFIXES, RunDirectory
 from sslterm.run.lock import holder
 from sslterm.run.metrics import MetricsReader
 from sslterm.run.status import LIVE_STATES, is_alive, read_status
@@ -115,6 +116,26 @@ def remove_if_untouched(run: RunDirectory) -> None:
     metrics.refresh()
     if not metrics.series:
         shutil.rmtree(run.path, ignore_errors=True)
+
+
+def copy_initial(run: RunDirectory, weights: Path, origin: str) -> None:
+    """Give a new run the weights that it is to begin with, and say in meta.json where they are from.
+
+    Raises:
+        DataError: they cannot be copied.
+    """
+    suffix = weights.suffix if weights.suffix == INITIAL_SUFFIXES[0] else INITIAL_SUFFIXES[1]
+    target = run.path / f"{INITIAL}{suffix}"
+    draft = draft_of(target)
+    try:
+        shutil.copyfile(weights, draft)
+        draft.replace(target)
+        meta = parse_object(read_file(run.meta)) or {}
+        replace_file(run.meta, json.dumps(meta | {"initial": origin}, indent=1).encode())
+    except OSError as error:
+        raise DataError(f"cannot copy {weights}: {error.strerror}") from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def write_config(run: RunDirectory, text: str) -> None:

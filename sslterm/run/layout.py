@@ -7,9 +7,11 @@ runs/<method>-<preset>-<n>/
   metrics.jsonl   append-only, one line a point in time
   events.jsonl    append-only, what happened
   results.jsonl   append-only, what was measured of checkpoints afterwards
+  initial.safetensors or .pt   weights that the training began with, where it was given some
   panels/<name>/<images>.npz and .png
   checkpoints/<images>/
   control/<id>.json   what readers ask of the trainer
+  tensorboard/    where it is, the trainer mirrors metrics and panels into it
   trainer.log     what the trainer printed
   .lock           held by the trainer while it lives
 """
@@ -30,6 +32,9 @@ ENVIRONMENT = "SSLTERM_RUNS"
 
 NEWEST = "last"
 """What the newest run is called on a command line."""
+
+INITIAL, INITIAL_SUFFIXES = "initial", (".safetensors", ".pt")
+"""Name of given weights: a file of safetensors, or one that torch.save wrote, read without running code."""
 
 _LONGEST_NAME = 100
 _CANDIDATES_SHOWN = 8
@@ -77,9 +82,18 @@ class RunDirectory:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
+    def initial(self) -> Path | None:
+        """Weights that the training begins with, where it was given some."""
+        paths = (self.path / f"{INITIAL}{suffix}" for suffix in INITIAL_SUFFIXES)
+        return next((path for path in paths if path.exists()), None)
+
     @property
     def control(self) -> Path:
         return self.path / "control"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
 
     @property
     def log(self) -> Path:

@@ -47,6 +47,11 @@ class RunReader:
         return self._events.events
 
     @property
+    def results(self) -> list[Event]:
+        """All that was measured of checkpoints afterwards, oldest first."""
+        return self._results.events
+
+    @property
     def measured(self) -> dict[str, tuple[float, int]]:
         """By name: what was measured of a checkpoint afterwards, and after how many training images."""
         return measured(self._results.events)

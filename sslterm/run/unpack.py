@@ -24,7 +24,7 @@ MOST_FILES = 1_000_000
 BLOCK_BYTES = 1 << 20
 SHARE_OF_FREE_DISK = 0.9
 KNOWN = re.compile(
-    r"config\.toml|(?:meta|status)\.json|(?:metrics|events|results)\.jsonl"
+    r"config\.toml|initial\.(?:safetensors|pt)|(?:meta|status)\.json|(?:metrics|events|results)\.jsonl"
     r"|panels/[\w.+-]+/[0-9]+\.(?:npz|png)|checkpoints/[0-9]+/[\w.+-]+"
 )
 """What a run consists of, below its folder."""

@@ -24,6 +24,7 @@ from sslterm.run.results import EVALUATE
 from sslterm.worker.desk import Desk, read_image
 from sslterm.worker.embedding import embed, neighbours
 from sslterm.worker.explore import CODES, code_of, decode_codes, explore, interpolate, traverse
+from sslterm.worker.exporting import export
 from sslterm.worker.features import search, write_all
 from sslterm.worker.outputs import Report, Stage, check_out, stages, write_output
 from sslterm.worker.prediction import predict
@@ -37,6 +38,7 @@ from sslterm.worker.requests import (
     Embed,
     Evaluate,
     Explore,
+    Export,
     Features,
     Interpolate,
     Neighbours,
@@ -98,6 +100,8 @@ def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
             result = write_all(desk, request, report)
         case Search():
             result = search(desk, request, report)
+        case Export():
+            result = export(desk, request, report)
         case Reload():
             desk.reload()
             result = {"images": desk.loaded.images}

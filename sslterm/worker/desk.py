@@ -30,6 +30,7 @@ from sslterm.worker.outputs import Stage
 COMMANDS = {
     "sample": "sample", "traverse": "decode", "reconstruct": "reconstruct", "complete": "complete",
     "colorize": "colorize", "track": "track", "predict": "predict", "probe": "encode", "evaluate": "log_prob",
+    "export": "encode",
 }  # fmt: skip
 """The command that makes use of a capability."""
 

@@ -225,13 +225,27 @@ class Search:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Export:
+    """-> {path, to, encoder, images, files, checked: [{part, inputs, n, largest_difference, tolerance, ...}]}"""
+
+    to: Literal["safetensors", "timm", "torchvision", "onnx"]
+    out: str
+    """The folder to be made."""
+    encoder: Literal["auto", "ema", "online"] = "auto"
+    """auto: what the method encodes with."""
+    force: bool = False
+    """Replace an earlier export."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reload:
     """-> {images}: go over to the newest checkpoint."""
 
 
 Request = (
     Sample | Traverse | Reconstruct | Complete | Colorize | Track | Predict
-    | Probe | Evaluate | Explore | Decode | Code | Interpolate | Embed | Neighbours | Features | Search | Reload
+    | Probe | Evaluate | Explore | Decode | Code | Interpolate | Embed | Neighbours | Features | Search
+    | Export | Reload
 )  # fmt: skip
 REQUESTS: Mapping[str, type[Request]] = {
     "sample": Sample,
@@ -251,6 +265,7 @@ REQUESTS: Mapping[str, type[Request]] = {
     "neighbours": Neighbours,
     "features": Features,
     "search": Search,
+    "export": Export,
     "reload": Reload,
 }
 """By the request's `do`."""

@@ -1,0 +1,1 @@
+"""What a run directory tells, written again in the forms of other viewers."""

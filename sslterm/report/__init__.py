@@ -1,0 +1,1 @@
+"""A page that says what runs have come to, in one file."""

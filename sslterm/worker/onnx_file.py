@@ -1,0 +1,32 @@
+"""A network as ONNX, for any number of images at once."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sslterm.errors import UsageError
+
+
+def write_onnx(network: nn.Module, example: Tensor, part: str, path: Path) -> None:
+    """Write the "encoder" (images -> features) or "decoder" (z -> images) of a method.
+
+    Raises:
+        UsageError: torch's exporter cannot.
+    """
+    given, gives = ("images", "features") if part == "encoder" else ("z", "images")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the exporter, on its own ways
+            torch.onnx.export(
+                network.eval(), (example,), path, dynamo=True, external_data=False,
+                input_names=[given], output_names=[gives], verbose=False,
+                dynamic_shapes=({0: torch.export.Dim("N")},),
+            )  # fmt: skip
+    except Exception as error:  # the exporter has no end of its own errors
+        cause = error.__cause__ or error
+        first = next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
+        raise UsageError(f"ONNX cannot hold this {part}: {first[:160]}", "use --to safetensors") from error
