@@ -81,7 +81,7 @@ def adopt(
     own = {key: key for key in backbone.state_dict()}
     trouble = ""
     for library in (None, "torchvision", "timm"):
-        names = own if library is None else names_in(backbone, library)  # type: ignore[arg-type]
+        names = own if library is None else names_in(backbone, library)
         for prefix in sorted(_prefixes(names, state), key=lambda found: (found != prefer, found)):
             taken = {ours: state[prefix + theirs] for ours, theirs in names.items()}
             odd = _misfit(backbone, taken) or _other_places(backbone, state, library, prefix, height, width)
