@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from sslterm.mirror.tensorboard import Mirror
+from sslterm.render.png import write_png
 from sslterm.run.layout import RunDirectory
 from sslterm.run.metrics import MetricsReader, MetricsWriter
+from sslterm.run.panels import load_panel
 from tests.cli_program import Cli, cli
 from tests.tui.recorded import full_run
 
@@ -66,6 +68,8 @@ def series_of(run: RunDirectory) -> dict[str, list[tuple[int, float]]]:
 
 def test_a_run_that_is_over_is_written_whole(tmp_path: Path, cli: Cli) -> None:
     run = full_run(tmp_path / "runs")
+    for panel in run.panels.rglob("*.npz"):
+        write_png(load_panel(panel), panel.with_suffix(".png"))
     out = tmp_path / "events"
     answer = cli("runs", "export", run.path, "--to", "tensorboard", "--out", out, "--json")
     assert answer.code == 0, answer.err
@@ -101,7 +105,7 @@ def test_a_training_is_followed_and_what_is_superseded_is_dropped_on_resuming(tm
 def test_metrics_as_a_table_have_every_point(tmp_path: Path, cli: Cli) -> None:
     run = full_run(tmp_path / "runs")
     assert cli("runs", "export", run.path, "--to", "csv", "--out", tmp_path / "m.csv").code == 0
-    rows = list(csv.DictReader((tmp_path / "m.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "m.csv").read_text().splitlines()))
     found: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
         found.setdefault(row["metric"], []).append((int(row["step"]), float(row["value"])))
