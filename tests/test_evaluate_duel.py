@@ -134,7 +134,7 @@ def warnings_of(folder: Path, *, generator_lr: float, discriminator_lr: float) -
 
 
 def test_a_generator_that_finds_what_a_slow_discriminator_likes_collapses(tmp_path: Path) -> None:
-    told = warnings_of(tmp_path, generator_lr=5e-3, discriminator_lr=1e-6)
+    told = warnings_of(tmp_path, generator_lr=2e-2, discriminator_lr=1e-6)
     assert any(text.startswith("mode collapse") for text in told)
 
 

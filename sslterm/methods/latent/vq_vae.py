@@ -196,7 +196,8 @@ class VQVAE(Method):
     def layers(self, images: Tensor) -> dict[str, Tensor]:
         outputs = self.encoder.layers(self.observation.still(images))
         outputs["z_e"] = outputs.pop("head")
-        outputs["z_q"] = self.codebook(self.codebook.nearest(outputs["z_e"]))
+        quantized = self.codebook(self.codebook.nearest(outputs["z_e"]))
+        outputs["z_q"] = straight_through(outputs["z_e"], quantized)  # so that it can be fine-tuned
         return outputs
 
     def restore(self, z_q: Tensor) -> Tensor:
