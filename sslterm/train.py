@@ -44,7 +44,8 @@ from sslterm.render.png import write_png
 from sslterm.rows import rank
 from sslterm.run.control import refuse_older
 from sslterm.run.files import replace_file
-from sslterm.run.layout import RunDirectory, hold
+from sslterm.run.layout import RunDirectory
+from sslterm.run.lock import hold
 from sslterm.run.status import Status
 
 MIRROR_SECONDS = 5.0

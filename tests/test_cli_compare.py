@@ -98,7 +98,7 @@ def test_json_has_the_documented_shape(root: Path, cli: Cli) -> None:
     assert found["runs"][1] == {
         "name": "vae-digits-1", "letter": "A", "path": str(root / "vae-digits-1"), "method": "vae",
         "preset": "digits", "state": "finished", "step": 90, "images": 9000, "seconds": 60.0,
-        "metrics": {ELBO: {"last": 150.0, "best": 140.0, "best_images": 1000}},
+        "metrics": {ELBO: {"last": 150.0, "best": 140.0, "best_images": 1000}}, "quality": [],
     }  # fmt: skip
     keys = [set(run) for run in found["runs"]]
     assert keys[0] == keys[1]
@@ -358,3 +358,92 @@ def test_probes_stand_in_the_table_by_their_data(root: Path, cli: Cli) -> None:
     assert "vae-digits-1" in table[2]
     assert "◆ 0.6250" in table[2]
     assert "0.99" not in "".join(table)
+
+
+def put_evaluation(
+    run: RunDirectory, digest: str = "1a2b3c4d5e6f", *, n: int = 1000, **values: float
+) -> None:
+    """What `sslterm evaluate` keeps of the samples of a run; the floor is a tenth of a value."""
+    rows = [
+        {
+            "name": f"{name}[judge32]@{n}" if name != "TSTR" else f"TSTR@{n}", "value": value, "n": n,
+            "floor": 0.5, "baseline_untrained": 20 * value, "standard_error": 0.25, "kind": "estimate",
+        }
+        | ({"space_sha256": digest} if name != "TSTR" else {})
+        for name, value in values.items()
+    ]  # fmt: skip
+    append_event(run.results, "evaluate", data="digits", images=9000, results=rows)
+
+
+@pytest.fixture
+def samplers(root: Path) -> tuple[RunDirectory, RunDirectory]:
+    first, second = (put_run(root, f"dcgan-{name}", 1.5, metric="main/loss", method="dcgan") for name in "ab")
+    put_evaluation(first, FD=30.0, KD=3.0, density=0.4)
+    put_evaluation(second, FD=99.0, KD=9.0)  # an earlier time
+    put_evaluation(second, FD=20.0, KD=4.0, TSTR=0.75)
+    return first, second
+
+
+def test_the_quality_of_samplers_stands_in_one_table_with_floors_and_untrained_networks(
+    samplers: tuple[RunDirectory, RunDirectory], cli: Cli
+) -> None:
+    lines = cli("compare", "dcgan-a", "dcgan-b", "--sort", "given").out.splitlines()
+    title = lines.index("1,000 samples of each, judged in judge32-1a2b3c")
+    table = [line.replace("◆ ", "◆").split() for line in lines[title + 1 : title + 7]]
+    assert table == [
+        ["FD↓", "KD↓", "density", "TSTR↑"],
+        ["real", "images", "0.500", "0.500", "0.500", "0.500"],
+        ["A", "dcgan-a", "30", "◆3", "0.400", "-"],
+        ["untrained", "600", "60", "8", "-"],
+        ["B", "dcgan-b", "◆20", "4", "-", "0.750"],
+        ["untrained", "400", "80", "-", "15"],
+    ]
+    assert "FD" not in "".join(lines[:title])
+
+
+def test_spaces_of_other_weights_or_sizes_are_tables_of_their_own(
+    samplers: tuple[RunDirectory, RunDirectory], cli: Cli
+) -> None:
+    put_evaluation(samplers[0], "ffffffffffff", FD=1.0, KD=1.0)
+    put_evaluation(samplers[0], n=2000, KD=1.0)
+    lines = cli("compare", "dcgan-a", "dcgan-b", "--sort", "given").out.splitlines()
+    titles = [line for line in lines if "judged in" in line]
+    assert titles == [
+        "1,000 samples of each, judged in judge32-1a2b3c",
+        "1,000 samples of each, judged in judge32-ffffff",
+        "2,000 samples of each, judged in judge32-1a2b3c",
+    ]
+    alone = lines[lines.index(titles[1]) :]
+    assert alone[3].split()[:4] == ["A", "dcgan-a", "1", "1"]  # nothing to be better than
+    assert "dcgan-b" not in "".join(alone)
+
+
+def test_figures_of_samples_sort_and_are_in_json_and_markdown(
+    samplers: tuple[RunDirectory, RunDirectory], cli: Cli
+) -> None:
+    key = "evaluate/FD[judge32-1a2b3c, n 1000]"
+    found = cli("compare", "dcgan-a", "dcgan-b", "--metric", key, "--json").json
+    assert [run["name"] for run in found["runs"]] == ["dcgan-b", "dcgan-a"]
+    assert found["better"] == {key: "lower"}
+    assert found["runs"][1]["quality"][0] == {
+        "figure": "FD", "space": "judge32-1a2b3c", "n": 1000, "value": 30.0, "error": 0.25, "floor": 0.5,
+        "untrained": 600.0, "images": 9000,
+    }  # fmt: skip
+    text = cli("compare", "dcgan-a", "dcgan-b", "--markdown").out
+    assert "1,000 samples of each, judged in judge32-1a2b3c:" in text
+    assert "| real images | 0.500 | 0.500 | 0.500 | 0.500 |" in text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"results": "none", "images": 3}, {"results": [3, {"name": 4, "n": 3, "value": 1}], "images": 3},
+        {"results": [{"name": "FD[a]@3", "n": "3", "value": 1.0}], "images": 3},
+        {"results": [{"name": "FD[a]@3", "n": 3, "value": None}], "images": 3},
+        {"results": [{"name": "FD[a]@3", "n": 3, "value": 1.0}]},
+    ],
+)  # fmt: skip
+def test_damaged_evaluations_are_passed_over(root: Path, cli: Cli, line: dict[str, Any]) -> None:
+    append_event(RunDirectory(root / "vae-digits-1").results, "evaluate", **line)
+    found = cli("compare", "vae-digits-1", "vae-digits-2", "--json").json
+    assert [run["quality"] for run in found["runs"]] == [[], []]

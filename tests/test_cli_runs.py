@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sslterm.cli import runs as commands
-from sslterm.run.layout import RunDirectory, hold
+from sslterm.run.layout import RunDirectory
+from sslterm.run.lock import hold
 from tests.cli_program import Cli, cli
 from tests.tui.recorded import full_run, new_run, put_metrics, put_status
 

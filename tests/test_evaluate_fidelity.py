@@ -1,30 +1,22 @@
-"""Sample quality against closed forms, scipy and loops."""
+"""Sample quality of generators that are known to be good, collapsed, noisy or thieves."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from scipy.linalg import sqrtm
 from torch import Tensor
 
 from sslterm.config.schema import DataConfig
 from sslterm.data.source import Split, load_source
 from sslterm.data.store import Store
 from sslterm.errors import UsageError
-from sslterm.evaluate.fidelity import (
-    coverage,
-    draw_samples,
-    fidelity,
-    frechet_distance,
-    kl_to_uniform,
-    precision,
-)
+from sslterm.evaluate.fidelity import fidelity
 from sslterm.evaluate.judge import Space, judge_images, make_space
+from sslterm.evaluate.sampling import draw_bytes, draw_samples, require_samples
 from sslterm.methods.base import Method
 
 CPU = torch.device("cpu")
@@ -40,99 +32,6 @@ def digits() -> tuple[Store, Store]:
 @pytest.fixture(scope="module")
 def space(digits: tuple[Store, Store]) -> Space:
     return make_space("digits", *digits, device=CPU)
-
-
-def with_moments(mean: Tensor, covariance: Tensor, n: int = 500, seed: int = 0) -> Tensor:
-    """Points whose sample mean and covariance are exactly these."""
-    x = torch.randn(n, len(mean), dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    x = x - x.mean(0)
-    white = torch.linalg.solve_triangular(torch.linalg.cholesky(torch.cov(x.T)), x.T, upper=False).T
-    return mean + white @ torch.linalg.cholesky(covariance).T
-
-
-def a_covariance(dimensions: int, seed: int) -> Tensor:
-    a = torch.randn(
-        dimensions, dimensions, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
-    )
-    return a @ a.T / dimensions + 0.05 * torch.eye(dimensions, dtype=torch.float64)
-
-
-def test_frechet_distance_of_two_gaussians_is_the_closed_form() -> None:
-    """Commuting covariances: |m_a - m_b|^2 + sum (sd_a - sd_b)^2 (Dowson & Landau 1982)."""
-    sd_a, sd_b = torch.tensor([1.0, 2, 3, 0.5]).double(), torch.tensor([2.0, 2, 1, 0.1]).double()
-    mean_a, mean_b = torch.tensor([0.0, 1, 2, 3]).double(), torch.tensor([1.0, 1, 1, 1]).double()
-    a = with_moments(mean_a, sd_a.square().diag(), seed=1)
-    b = with_moments(mean_b, sd_b.square().diag(), seed=2)
-    expected = float((mean_a - mean_b).square().sum() + (sd_a - sd_b).square().sum())
-    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
-    assert frechet_distance(b, a) == pytest.approx(expected, rel=1e-9)
-    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
-
-
-def test_frechet_distance_agrees_with_scipy_on_any_covariances() -> None:
-    c_a, c_b = a_covariance(12, 1), a_covariance(12, 2)
-    mean_a, mean_b = torch.zeros(12).double(), torch.linspace(-1, 1, 12).double()
-    a, b = with_moments(mean_a, c_a, seed=3), with_moments(mean_b, c_b, n=300, seed=4)
-    root = sqrtm(c_a.numpy() @ c_b.numpy())
-    expected = np.sum((mean_a - mean_b).numpy() ** 2) + np.trace(
-        c_a.numpy() + c_b.numpy() - 2 * np.real(root)
-    )
-    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
-    assert frechet_distance(a.float(), b.float()) == pytest.approx(expected, rel=1e-5)
-
-
-def test_frechet_distance_of_singular_covariances_is_real() -> None:
-    """Dead units: a matrix square root turns complex here."""
-    a = torch.randn(100, 8, generator=torch.Generator().manual_seed(0)).relu()
-    a[:, 3:] = 0
-    b = a.clone()
-    b[:, 4] = 1
-    assert frechet_distance(a, b) == pytest.approx(1.0, rel=1e-9)
-
-
-def test_too_few_images_are_refused() -> None:
-    enough, few = torch.randn(40, 8), torch.randn(39, 8)
-    assert frechet_distance(enough, enough) == pytest.approx(0, abs=1e-9)
-    with pytest.raises(UsageError, match="39 samples are too few") as error:
-        frechet_distance(few, enough)
-    assert "--n 40" in error.value.hint
-    with pytest.raises(UsageError, match="39 held-out images are too few"):
-        frechet_distance(enough, few)
-
-
-def test_precision_and_coverage_are_their_loops() -> None:
-    generator = torch.Generator().manual_seed(0)
-    real = torch.randn(60, 4, generator=generator)
-    fake = 1.3 * torch.randn(50, 4, generator=generator) + 0.4
-
-    def radius(i: int, k: int) -> float:
-        return sorted(float((real[i] - real[j]).norm()) for j in range(60) if j != i)[k - 1]
-
-    near = sum(any(float((x - real[i]).norm()) <= radius(i, 3) for i in range(60)) for x in fake)
-    assert precision(fake, real) == pytest.approx(near / 50)
-    covered = sum(min(float((x - real[i]).norm()) for x in fake) <= radius(i, 5) for i in range(60))
-    assert coverage(fake, real) == pytest.approx(covered / 60)
-
-
-def test_coverage_sees_a_missing_half_that_precision_does_not() -> None:
-    generator = torch.Generator().manual_seed(0)
-    real = (
-        torch.randn(400, 2, generator=generator) + torch.tensor([8.0, 0]) * (torch.arange(400) % 2)[:, None]
-    )
-    half = torch.randn(400, 2, generator=generator)
-    assert precision(half, real) > 0.9
-    assert coverage(half, real) < 0.55
-
-
-def test_kl_to_uniform() -> None:
-    assert kl_to_uniform(torch.full((10,), 0.1)) == pytest.approx(0, abs=1e-6)
-    assert kl_to_uniform(torch.tensor([1.0, 0, 0, 0])) == pytest.approx(math.log(4))
-    share = torch.tensor([0.5, 0.25, 0.25])
-    uniform = torch.full((3,), 1 / 3)
-    expected = torch.distributions.kl_divergence(
-        torch.distributions.Categorical(share), torch.distributions.Categorical(uniform)
-    )
-    assert kl_to_uniform(share) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_the_judge_knows_digits_and_is_named_by_its_data(space: Space) -> None:
@@ -184,45 +83,140 @@ class Copies(Method):
         yield (chosen + self.noise * torch.randn(chosen.shape)).clamp(0, 1)
 
 
-@pytest.fixture
-def measured(space: Space, digits: tuple[Store, Store]) -> Callable[..., dict[str, dict[str, Any]]]:
-    def measure(method: Copies, n: int = 1000) -> dict[str, dict[str, Any]]:
-        return {str(row["name"]).partition("[")[0]: row for row in fidelity(method, space, *digits, n=n)}
+Measured = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def measured(space: Space, digits: tuple[Store, Store]) -> Any:
+    def measure(method: Copies, n: int = 1000, untrained: Copies | None = None) -> Measured:
+        fresh = None if untrained is None else draw_bytes(untrained, n, seed=0)
+        rows = fidelity(space, draw_bytes(method, n, seed=0), *digits, untrained=fresh)
+        return {str(row["name"]).partition("[")[0]: row for row in rows}
 
     return measure
 
 
-def test_fidelity_orders_generators_of_known_quality(digits: tuple[Store, Store], measured: Any) -> None:
-    train, _ = digits
-    good, collapsed, noisy = (
-        measured(Copies(train)),
-        measured(Copies(train, classes=3)),
-        measured(Copies(train, noise=0.5)),
-    )
-    assert list(good) == ["FD", "precision", "coverage", "smallest_class", "class_kl"]
-    assert good["FD"]["name"] == "FD[digits-16px-judge32-v1]@1000"
-    for row in good.values():
-        assert (row["n"], row["split"], row["n_real"]) == (1000, "test", 297)
+@pytest.fixture(scope="module")
+def good(digits: tuple[Store, Store], measured: Any) -> Measured:
+    found: Measured = measured(Copies(digits[0]), untrained=Copies(digits[0], noise=50.0))
+    return found
+
+
+@pytest.fixture(scope="module")
+def collapsed(digits: tuple[Store, Store], measured: Any) -> Measured:
+    found: Measured = measured(Copies(digits[0], classes=3))
+    return found
+
+
+@pytest.fixture(scope="module")
+def noisy(digits: tuple[Store, Store], measured: Any) -> Measured:
+    found: Measured = measured(Copies(digits[0], noise=0.5))
+    return found
+
+
+def test_every_figure_says_what_it_is(good: Measured) -> None:
+    of_classes = ["CS", "smallest_class", "class_kl"]
+    figures = ["FD", "KD", "precision", "recall", "density", "coverage", "C2ST", *of_classes]
+    assert list(good) == figures
+    for name, row in good.items():
+        assert row["name"] == f"{name}[digits-16px-judge32-v1]@1000"
+        assert (row["n"], row["split"], row["n_real"], row["n_floor"]) == (1000, "test", 297, 1000)
+        assert row["space"] == "digits-16px-judge32-v1"
+        assert len(row["space_sha256"]) == 12
+        assert isinstance(row["floor"], float)
+        assert isinstance(row["baseline_untrained"], float)
+    assert "standard_error" in good["KD"]
+    low, high = good["C2ST"]["interval"]
+    assert low < good["C2ST"]["value"] < high
+
+
+def test_what_draws_training_images_stands_at_the_floor(good: Measured) -> None:
+    """The floor is other training images: the same distribution."""
     assert 0.2 * good["FD"]["floor"] < good["FD"]["value"] < 5 * good["FD"]["floor"]
-    assert collapsed["FD"]["value"] > 10 * good["FD"]["value"]
-    assert noisy["FD"]["value"] > 10 * good["FD"]["value"]
-    assert good["smallest_class"]["value"] > 0.05
-    assert collapsed["smallest_class"]["value"] < 0.01
-    assert collapsed["class_kl"]["value"] == pytest.approx(math.log(10 / 3), abs=0.15)
+    assert abs(good["KD"]["value"] - good["KD"]["floor"]) < 5 * good["KD"]["standard_error"]
+    for name in ("precision", "recall", "density", "coverage", "C2ST", "smallest_class"):
+        assert good[name]["value"] == pytest.approx(good[name]["floor"], abs=0.15), name
+    low, high = good["C2ST"]["interval"]
+    assert low < 0.5 + 0.05 < high + 0.1
+    assert good["CS"]["value"] == pytest.approx(good["CS"]["floor"], abs=0.3)
     assert good["class_kl"]["value"] < 0.02
     assert len(good["class_kl"]["histogram"]) == 10
+
+
+def test_collapse_is_seen_by_recall_coverage_and_classes(good: Measured, collapsed: Measured) -> None:
+    assert collapsed["FD"]["value"] > 10 * good["FD"]["value"]
+    assert collapsed["KD"]["value"] > 8 * collapsed["KD"]["standard_error"]
+    assert collapsed["precision"]["value"] > 0.8
+    assert collapsed["recall"]["value"] < 0.5 < good["recall"]["value"]
     assert collapsed["coverage"]["value"] < 0.6 < good["coverage"]["value"]
-    assert noisy["precision"]["value"] < good["precision"]["value"]
+    assert collapsed["C2ST"]["value"] > 0.75
+    assert collapsed["CS"]["value"] == pytest.approx(3, abs=0.4)
+    assert collapsed["smallest_class"]["value"] < 0.01
+    assert collapsed["class_kl"]["value"] == pytest.approx(math.log(10 / 3), abs=0.15)
+    assert collapsed["FD"]["baseline_untrained"] is None
 
 
-def test_fidelity_repeats_and_refuses(digits: tuple[Store, Store], measured: Any) -> None:
-    train, _ = digits
-    first, second = (measured(Copies(train, noise=0.1), n=200)["FD"] for _ in range(2))
+def test_noise_is_seen_by_precision_and_density(good: Measured, noisy: Measured) -> None:
+    assert noisy["FD"]["value"] > 10 * good["FD"]["value"]
+    assert noisy["precision"]["value"] < 0.5 * good["precision"]["value"]
+    assert noisy["density"]["value"] < 0.5 * good["density"]["value"]
+    assert noisy["C2ST"]["value"] > 0.9
+    for name in ("FD", "KD"):
+        assert good[name]["value"] < noisy[name]["value"] < 3 * good[name]["baseline_untrained"]
+
+
+def test_it_repeats(digits: tuple[Store, Store], measured: Any) -> None:
+    first, second = (measured(Copies(digits[0], noise=0.1), n=200) for _ in range(2))
     assert first == second
-    with pytest.raises(UsageError, match="100 samples are too few to judge in 32 dimensions"):
-        measured(Copies(train), n=100)
+
+
+def test_too_few_for_a_frechet_distance_leave_it_out_alone(digits: tuple[Store, Store], space: Space) -> None:
+    left: list[tuple[str, UsageError]] = []
+    samples = draw_bytes(Copies(digits[0]), 120, seed=0)
+    rows = list(fidelity(space, samples, *digits, leave_out=lambda *found: left.append(found)))
+    ((name, error),) = left
+    assert name == "FD[digits-16px-judge32-v1]@120"
+    assert error.message == "120 samples are too few for a Fréchet distance in 32 dimensions"
+    assert error.hint == "take --n 160 or more"
+    assert len(rows) == 9
+
+
+def test_what_cannot_be_judged_is_refused(digits: tuple[Store, Store]) -> None:
+    require_samples(100, 100)
+    with pytest.raises(UsageError, match="99 samples are too few to judge a generator by"):
+        require_samples(99, 100)
+    with pytest.raises(UsageError, match="99 held-out images are too few"):
+        require_samples(1000, 99)
     with pytest.raises(UsageError, match="200 of 200 samples hold numbers that are not finite"):
-        measured(Copies(train, noise=float("nan")), n=200)
+        draw_bytes(Copies(digits[0], noise=float("nan")), 200, seed=0)
+
+
+def test_requested_classes_are_compared_with_those_seen(digits: tuple[Store, Store], space: Space) -> None:
+    train, test = digits
+    chosen = torch.arange(300)
+    images, labels = train.images[chosen], train.labels[chosen].clone()
+    labels[:60] = (labels[:60] + 1) % 10  # a fifth of another class than was asked for
+    *_, row = fidelity(space, images, train, test, labels=labels, untrained=images.flip(0))
+    assert row["name"] == "label_agreement[digits-16px-judge32-v1]@300"
+    assert row["value"] == pytest.approx(0.8, abs=0.02)
+    assert row["floor"] == space.accuracy
+    assert row["baseline_untrained"] < 0.3
+    low, high = row["interval"]
+    assert low < 0.8 < high
+
+
+def test_samples_are_judged_as_they_would_be_saved(digits: tuple[Store, Store]) -> None:
+    found = draw_bytes(Copies(digits[0]), 40, seed=0)
+    assert found.dtype == torch.uint8
+    assert torch.equal(found, (draw_samples(Copies(digits[0]), 40, seed=0) * 255).round().to(torch.uint8))
+
+
+def test_every_sample_is_of_the_class_that_it_is_asked_for(digits: tuple[Store, Store]) -> None:
+    method = Copies(digits[0])
+    labels = torch.arange(300) % 10
+    draw_bytes(method, 300, seed=0, labels=labels)
+    asked = torch.cat([label for _, label in method.asked if label is not None])
+    assert torch.equal(asked, labels)
 
 
 def test_samples_come_in_portions_with_their_label_and_partial_images(digits: tuple[Store, Store]) -> None:

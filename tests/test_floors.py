@@ -58,10 +58,17 @@ CLI_WITHIN_A_FUNCTION = {"train", "tui"}
 
 BASES_OF_METHODS = {
     "sslterm.methods.base",
+    "sslterm.methods.adversarial.implicit",
+    "sslterm.methods.adversarial.pair",
     "sslterm.methods.autoregressive.completion",
     "sslterm.methods.autoregressive.density_panels",
     "sslterm.methods.autoregressive.ordered_bits",
+    "sslterm.methods.autoregressive.pixel_model",
+    "sslterm.methods.diffusion.generator",
+    "sslterm.methods.diffusion.samplers",
+    "sslterm.methods.encoder",
     "sslterm.methods.energy.boltzmann",
+    "sslterm.methods.filters",
     "sslterm.methods.flow.flow",
     "sslterm.methods.joint_embedding.embedder",
     "sslterm.methods.joint_embedding.multi_crop",

@@ -67,6 +67,17 @@ def test_losses_of_several_groups_share_a_chart() -> None:
     assert len({line.hue for line in plot.lines}) == 2
 
 
+def test_what_is_judged_real_and_generated_shares_a_chart() -> None:
+    names = ("discriminator/accuracy_fake", "discriminator/accuracy_real")
+    (chart,) = choose_charts(names)
+    assert chart.metrics == names
+    assert title_of(chart.metrics[0]) == "accuracy"
+    assert [line.name for line in plot_of_chart(chart, {name: points() for name in names}).lines] == [
+        "generated",
+        "real",
+    ]
+
+
 def test_train_and_test_keep_their_colours_whatever_else_there_is() -> None:
     everything = {name: points() for name in METRICS}
     for metrics in (METRICS, ("main/neg_elbo_nats",), ("test/neg_elbo_nats",)):

@@ -17,7 +17,8 @@ import pytest
 
 from sslterm.errors import DataError, UsageError
 from sslterm.run.files import append_line, remove_old_drafts, replace_file
-from sslterm.run.layout import RunDirectory, create_run, find_run, hold, list_runs, runs_root
+from sslterm.run.layout import RunDirectory, create_run, find_run, list_runs, runs_root
+from sslterm.run.lock import hold
 from sslterm.run.status import Status, is_alive, read_status, state_now, write_status
 
 
@@ -170,7 +171,8 @@ def test_what_is_no_run_is_not_listed(tmp_path: Path) -> None:
 HOLD_UNTIL_KILLED = """
 import sys, time
 from pathlib import Path
-from sslterm.run.layout import RunDirectory, hold
+from sslterm.run.layout import RunDirectory
+from sslterm.run.lock import hold
 with hold(RunDirectory(Path(sys.argv[1]))):
     print("held", flush=True)
     time.sleep(60)

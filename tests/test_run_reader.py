@@ -26,7 +26,8 @@ from hypothesis.extra import numpy as stn
 from sslterm.errors import DataError, UsageError
 from sslterm.run.control import pending, request
 from sslterm.run.events import append_event
-from sslterm.run.layout import RunDirectory, create_run, hold
+from sslterm.run.layout import RunDirectory, create_run
+from sslterm.run.lock import hold
 from sslterm.run.metrics import MetricsWriter
 from sslterm.run.panels import Kind, Panel, load_panel, save_panel
 from sslterm.run.reader import RunReader
@@ -459,7 +460,8 @@ import itertools, sys
 from pathlib import Path
 import numpy as np
 from sslterm.run.events import append_event
-from sslterm.run.layout import RunDirectory, hold
+from sslterm.run.layout import RunDirectory
+from sslterm.run.lock import hold
 from sslterm.run.metrics import MetricsWriter
 from sslterm.run.panels import Panel, save_panel
 from sslterm.run.status import Status, write_status

@@ -22,7 +22,8 @@ from sslterm.engine.checkpoint import list_checkpoints
 from sslterm.errors import DataError, ExitCode, SsltermError, UsageError
 from sslterm.run.control import request, wait_for_ack
 from sslterm.run.events import EventsReader
-from sslterm.run.layout import RunDirectory, hold
+from sslterm.run.layout import RunDirectory
+from sslterm.run.lock import hold
 from sslterm.run.metrics import MetricsReader
 from sslterm.run.status import read_status
 from tests.conformance.shrink import shrink

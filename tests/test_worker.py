@@ -7,9 +7,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from sslterm.cli.app import main
 from sslterm.cli.preview import Preview, partial_panel
 from sslterm.config.read import dump
 from sslterm.config.resolve import resolve
-from sslterm.config.schema import DataConfig
+from sslterm.config.schema import DataConfig, Range
 from sslterm.data.source import load_source
 from sslterm.engine.build import build_method, inputs_of
 from sslterm.engine.checkpoint import save_checkpoint
@@ -84,6 +85,8 @@ def test_sample_writes_a_picture_and_its_numbers_and_never_overwrites(
         "n": 9,
         "seed": 3,
         "label": None,
+        "sampling": {},
+        "rows": [],
     }
     with Image.open(answer["path"]) as picture:
         assert picture.format == "PNG"
@@ -211,15 +214,16 @@ def test_evaluate_says_what_every_number_is(worker: Worker) -> None:
         assert nats[name] / bits[name] == pytest.approx(nats["value"] / bits["value"])
     assert nats["baseline_independent"] < nats["baseline_untrained"]
     (skipped,) = answer["skipped"]
-    assert skipped["name"] == "FD"
-    assert "60 samples are too few" in skipped["reason"]
+    assert skipped["name"] == "samples"
+    assert skipped["reason"] == "60 samples are too few to judge a generator by"
+    assert answer["pictures"] == []
 
 
 def test_bad_arguments_are_refused_by_name_and_range(worker: Worker) -> None:
     for do, arguments, message in (
         ("smaple", {}, "there is no request 'smaple'"),
         ("sample", {"m": 3}, "there is no key 'm'"),
-        ("sample", {"n": 0}, "n = 0 is out of range"),
+        ("sample", {"n": -1}, "n = -1 is out of range"),
         ("sample", {"n": "many"}, "n must be a whole number"),
         ("sample", {"seed": -1}, "seed = -1 is out of range"),
         ("sample", {"label": "3"}, "vae is not class-conditional"),
@@ -366,9 +370,9 @@ def test_a_label_is_a_number_or_a_name(tmp_path: Path, monkeypatch: pytest.Monke
             seen.append(None if label is None else label.tolist())
             yield from super().sample(n, generator)
 
-    from sslterm.worker import actions
+    from sslterm.worker import sampling
 
-    monkeypatch.setattr(actions, "CATALOG", {"toy": SimpleNamespace(uses_labels=True)})
+    monkeypatch.setattr(sampling, "CATALOG", {"toy": SimpleNamespace(uses_labels=True)})
     good, bad, free = asked(
         tmp_path / "run", Conditional(),
         {"do": "sample", "n": 2, "label": "7"}, {"do": "sample", "label": "seven"}, {"do": "sample", "n": 1},
@@ -378,6 +382,86 @@ def test_a_label_is_a_number_or_a_name(tmp_path: Path, monkeypatch: pytest.Monke
     assert "no class 'seven' in digits" in bad["error"]["message"]
     assert free["result"]["label"] is None
     assert seen == [[7, 7], None]
+
+
+class Dial(Sampler):
+    """Draws what it is set to."""
+
+    @dataclass(frozen=True)
+    class Sampling:
+        level: Annotated[float, Range(above=0, high=5)] = 0.5
+        weights: Literal["ema", "raw"] = "ema"
+        step: int = 1
+
+    steps = (1, 2)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sampling = self.Sampling()
+
+    def sample(self, n: int, generator: torch.Generator, label: Tensor | None = None) -> Iterator[Tensor]:
+        chosen = self.sampling
+        value = chosen.level / (10 if chosen.weights == "raw" else 1) / chosen.step
+        yield torch.full((n, 1, 8, 8), value) + 0.01 * torch.rand(n, 1, 8, 8, generator=generator)
+
+
+def test_what_a_sampler_lets_choose_is_chosen_or_swept(tmp_path: Path) -> None:
+    def answers(*choices: list[str], **more: Any) -> list[dict[str, Any]]:
+        method = Dial()
+        found = asked(
+            tmp_path / "run", method, *({"do": "sample", "n": 3, "sampling": c, **more} for c in choices)
+        )
+        assert method.sampling == Dial.Sampling()  # as it was
+        return found
+
+    one, levels, weights, steps = answers(
+        ["level=1", "weights=raw"], ["level=0.2,0.4", "weights=raw"], ["weights=all"], ["step=all"]
+    )
+    assert one["result"] | {"path": ""} == {
+        "run": "run", "path": "", "n": 3, "seed": 0, "label": None,
+        "sampling": {"level": 1.0, "weights": "raw"}, "rows": [],
+    }  # fmt: skip
+    assert Path(one["result"]["path"]).name == "sample-7-seed0-level1-weightsraw.png"
+    panel = load_panel(Path(levels["result"]["path"]).with_suffix(".npz"))
+    assert (panel.array.shape, panel.columns) == ((6, 1, 8, 8), 3)
+    assert panel.caption == (
+        "3 samples of the same noise in each row, weights raw, seed 0; rows: level 0.2, 0.4"
+    )
+    np.testing.assert_allclose(panel.array[3:] - panel.array[:3], 0.02, atol=1e-6)  # the noise is the same
+    assert levels["result"]["rows"] == ["level 0.2", "level 0.4"]
+    assert (levels["result"]["n"], levels["result"]["sampling"]) == (6, {"weights": "raw"})
+    assert weights["result"]["rows"] == ["weights ema", "weights raw"]
+    assert steps["result"]["rows"] == ["step 1", "step 2"]
+    (many,) = answers(["weights=all"], n=0)
+    assert many["result"]["n"] == 20
+
+
+def test_what_cannot_be_chosen_is_said(tmp_path: Path) -> None:
+    wrong = {
+        "level=0": "level = 0.0 is out of range: it must be above 0 and at most 5",
+        "level=6": "level = 6.0 is out of range",
+        "level=much": "level must be a number, not the text 'much'",
+        "level=all": "--level all: there is no end of them",
+        "weights=old": "weights = 'old' is not known",
+        "height=1": "toy has no --height",
+    }
+    found = asked(tmp_path / "run", Dial(), *({"do": "sample", "sampling": [choice]} for choice in wrong))
+    for answer, message in zip(found, wrong.values(), strict=True):
+        assert message in answer["error"]["message"]
+        assert answer["error"]["exit_code"] == 2
+    assert found[-1]["error"]["hint"] == "it has: --level, --weights, --step"
+    (both,) = asked(tmp_path / "run", Dial(), {"do": "sample", "sampling": ["weights=all", "step=1,2"]})
+    assert "rows can differ in one thing alone" in both["error"]["message"]
+    (nothing,) = asked(tmp_path / "run", Sampler(), {"do": "sample", "sampling": ["level=1"]})
+    assert nothing["error"]["message"] == "toy has no --level"
+    (swept,) = asked(tmp_path / "run", Dial(), {"do": "evaluate", "sampling": ["weights=all"]})
+    assert "here it takes one value" in swept["error"]["message"]
+
+
+def test_more_samples_than_memory_holds_are_refused(tmp_path: Path) -> None:
+    (answer,) = asked(tmp_path / "run", Sampler(), {"do": "sample", "n": 10**11})
+    assert "of memory" in answer["error"]["message"]
+    assert "another --seed" in answer["error"]["hint"]
 
 
 # -- through the commands

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,11 +51,18 @@ def show(answer: dict[str, Any], preview: Preview, *, as_json: bool) -> None:
     preview.show(Path(answer["path"]))
 
 
-def absolute(out: str | None) -> str | None:
-    """A file as the worker has to be told of it."""
-    return None if out is None else str(Path(out).expanduser().absolute())
+def absolute(path: Path | str | None) -> str | None:
+    """A file as the worker has to be told of it, which may be at work in another folder."""
+    return None if path is None else str(Path(path).expanduser().absolute())
 
 
-def data_of(data: str | None) -> str | None:
-    """Data as the worker has to be told of it: a folder as an absolute path, anything else as it is."""
-    return absolute(data) if data is not None and Path(data).expanduser().is_dir() else data
+def all_absolute(paths: Sequence[Path] | None) -> list[str]:
+    """Several files as the worker has to be told of them."""
+    return [str(path.expanduser().absolute()) for path in paths or ()]
+
+
+def named_or_absolute(name: str | None, names: Container[str]) -> str | None:
+    """What one of `names` names as it is; a file or folder as an absolute path."""
+    if name is None or name in names or not Path(name).expanduser().exists():
+        return name
+    return absolute(name)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sslterm.cli.compare_output import print_comparison, to_json
+from sslterm.cli.compare_output import print_comparison, quality_of, to_json
 from sslterm.cli.compare_panels import draw_samples, panel_shots, write_shots
 from sslterm.cli.complete import complete_run
 from sslterm.cli.options import Root
@@ -24,17 +24,20 @@ from sslterm.render.comparison import (
 )
 from sslterm.render.curve import Plot
 from sslterm.render.overlay import letter, overlay_plot, overlay_run
+from sslterm.render.quality import quality_markdown
 from sslterm.render.side_by_side import Shot
 from sslterm.render.view import Axis, ChartView
 from sslterm.run.comparison import Side, better, main_headline, order, side_of
 from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory, find_run, runs_root
 from sslterm.run.reader import RunReader
+from sslterm.run.results import probed
 
 JSON_HELP = (
     "{metrics: [name], better: {name: higher|lower|''}, same_data, common: {method, preset}, "
     "runs: [{name, letter, path, method, preset, state, step, images, seconds, "
-    "metrics: {name: {last, best, best_images}}}], config: {key: [value a run]}, files: [path]}; runs sorted."
+    "metrics: {name: {last, best, best_images}}, quality: [{figure, space, n, value, error, floor, untrained, "
+    "images}]}], config: {key: [value a run]}, files: [path]}; runs sorted."
 )
 
 
@@ -113,7 +116,8 @@ def compare(
     """Compare runs: what each has reached, where their configurations differ, and what they show.
 
     On a terminal the overlay of the first metric stands above the table; every run keeps its letter,
-    colour and line style. Where runs saw different data, no value is marked as the best.
+    colour and line style. Where runs saw different data, no value is marked as the best. What `sslterm
+    evaluate` has measured of their samples follows, beside real images and the untrained networks.
 
     \b
     Examples:
@@ -139,13 +143,13 @@ def compare(
         sides, metrics, overlays, plot=plot, csv=csv, shots=shots, out=out, panel=panel or "samples"
     )
     if as_json:
-        print_json(to_json(sides, metrics) | {"files": files})
+        print_json(to_json(sides, metrics, readers) | {"files": files})
         return
-    table = table_of(sides, metrics)
+    table, quality = table_of(sides, metrics), quality_of(sides, readers)
     if as_markdown:
-        sys.stdout.write(markdown(table))
+        sys.stdout.write("\n".join([markdown(table), *map(quality_markdown, quality)]))
     else:
-        print_comparison(table, overlays, shots, title=panel or "samples")
+        print_comparison(table, quality, overlays, shots, title=panel or "samples")
     for path in files:
         note(f"wrote {path}")
 
@@ -182,7 +186,7 @@ def _metrics(readers: Sequence[RunReader], wanted: Sequence[str]) -> list[str]:
     if not wanted:
         headlines = headlines_of(readers)
         first = main_headline(headlines, readers)
-        return list(dict.fromkeys([*([first, *headlines] if first else []), *afterwards]))
+        return list(dict.fromkeys([*([first, *headlines] if first else []), *probed(afterwards)]))
     found: dict[str, None] = {}
     for word in wanted:
         meant = [name for name in known if name == word] or [name for name in known if what_of(name) == word]

@@ -5,26 +5,34 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import typer
 
-from sslterm.cli.output import color_depth, print_table
+from sslterm.cli.output import GAP, color_depth, print_line, print_table
 from sslterm.render.comparison import Table, on_same_data, short_keys
 from sslterm.render.comparison_cells import HEAD_ROWS, TableView, draw_table, table_width
 from sslterm.render.curve import Plot
 from sslterm.render.overlay import draw_overlay, letter
+from sslterm.render.quality import Judged, QualityTable, quality_tables
 from sslterm.render.side_by_side import Shot, draw_side_by_side
 from sslterm.run.comparison import Side, better, differences
+from sslterm.run.reader import RunReader
 
 PLOT_ROWS, PANEL_ROWS = 14, 20
 """Heights in the terminal."""
 WIDTH_OFF_TERMINAL = 160
 
 
-def to_json(sides: Sequence[Side], metrics: Sequence[str]) -> dict[str, Any]:
-    """A comparison as `compare --json` gives it, but for the files."""
+def quality_of(sides: Sequence[Side], readers: Sequence[RunReader]) -> list[QualityTable]:
+    """What is known of the samples of runs; `readers` stand by the places of the sides."""
+    runs = [Judged(side.place, side.name, readers[side.place].evaluated) for side in sides]
+    return quality_tables(runs, marked=on_same_data(sides))
+
+
+def to_json(sides: Sequence[Side], metrics: Sequence[str], readers: Sequence[RunReader]) -> dict[str, Any]:
+    """A comparison as `compare --json` gives it, but for the files; `readers` stand by the places of the sides."""
     common = {
         what: values.pop() if len(values := {getattr(side, what) for side in sides}) == 1 else None
         for what in ("method", "preset")
@@ -43,6 +51,7 @@ def to_json(sides: Sequence[Side], metrics: Sequence[str]) -> dict[str, Any]:
                     name: {"last": result.last, "best": result.best, "best_images": result.best_images}
                     for name, result in side.results.items()
                 },
+                "quality": [asdict(figure) for figure in readers[side.place].evaluated.values()],
             }
             for side in sides
         ],
@@ -50,8 +59,15 @@ def to_json(sides: Sequence[Side], metrics: Sequence[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def print_comparison(table: Table, overlay: Plot | None, shots: Sequence[Shot], *, title: str) -> None:
-    """Overlay (on a terminal), table and panels (on a terminal)."""
+def print_comparison(
+    table: Table,
+    quality: Sequence[QualityTable],
+    overlay: Plot | None,
+    shots: Sequence[Shot],
+    *,
+    title: str,
+) -> None:
+    """Overlay (on a terminal), table, quality of samples, and panels (on a terminal)."""
     depth, tty = color_depth(), sys.stdout.isatty()
     columns = shutil.get_terminal_size().columns if tty else WIDTH_OFF_TERMINAL
     color = depth != "none"
@@ -69,11 +85,32 @@ def print_comparison(table: Table, overlay: Plot | None, shots: Sequence[Shot], 
         keys = short_keys([column.name for column in table.settings])
         rows_of = [(key, *column.cells) for key, column in zip(keys, table.settings, strict=True)]
         print_table(("", *letters), rows_of)
+    for judged in quality:
+        typer.echo("")
+        print_line(judged.title)
+        for header, *lines in _parts(judged, columns):
+            print_table(header, lines, right=set(judged.header[1:]))
     if tty and shots:
         cells = draw_side_by_side(
             shots, columns, PANEL_ROWS, color=color, title=title, selected=False, marked=None
         )
         typer.echo("\n" + cells.ansi(depth), color=True)
+
+
+def _parts(table: QualityTable, width: int) -> list[list[tuple[str, ...]]]:
+    """Header and rows in parts that fit into `width` cells, each with the labels and some of the figures."""
+    lines = [table.header, *table.rows]
+    labels, *figures = zip(*lines, strict=True)
+    parts: list[list[tuple[str, ...]]] = []
+    room = 0
+    for figure in figures:
+        cells = max(map(len, figure)) + len(GAP)
+        if not parts or cells > room:
+            parts.append([labels])
+            room = width - max(map(len, labels))
+        parts[-1].append(figure)
+        room -= cells
+    return [list(zip(*part, strict=True)) for part in parts]
 
 
 def _blocks(table: Table, width: int) -> list[Table]:

@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from sslterm.cli.asking import Checkpoint, Device, Out, absolute, ask, data_of
+from sslterm.cli.asking import Checkpoint, Device, Out, absolute, all_absolute, ask, named_or_absolute
 from sslterm.cli.complete import complete_source
 from sslterm.cli.options import Root, RunName
 from sslterm.cli.output import print_json, print_line, print_table
 from sslterm.cli.preview import Preview
+from sslterm.data.catalog import SOURCES
 
 Data = Annotated[
     str | None,
@@ -52,7 +53,7 @@ def embed(
     with Preview() as preview:
         answer = ask(
             run, runs, device, checkpoint, preview, "features",
-            out=absolute(str(out)), data=data_of(data), layer=layer, split=split,
+            out=absolute(out), data=named_or_absolute(data, SOURCES), layer=layer, split=split,
         )  # fmt: skip
     if as_json:
         print_json(answer)
@@ -94,8 +95,8 @@ def neighbors(
     with Preview() as preview:
         answer = ask(
             run, runs, device, checkpoint, preview, "search",
-            images=[str(path.expanduser().absolute()) for path in images], k=k,
-            data=data_of(data), split=split, out=absolute(out),
+            images=all_absolute(images), k=k,
+            data=named_or_absolute(data, SOURCES), split=split, out=absolute(out),
         )  # fmt: skip
     if as_json:
         print_json(answer)

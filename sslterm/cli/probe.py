@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from sslterm.cli.asking import Checkpoint, Device, Seed, ask, data_of
+from sslterm.cli.asking import Checkpoint, Device, Seed, ask, named_or_absolute
 from sslterm.cli.complete import complete_source
 from sslterm.cli.options import Root, RunName
 from sslterm.cli.output import print_json, print_line, print_table
 from sslterm.cli.preview import Preview
+from sslterm.data.catalog import SOURCES
 
 
 def probe(
@@ -91,7 +92,7 @@ def probe(
     with Preview() as preview:
         answer = ask(
             run, runs, device, checkpoint, preview, "probe",
-            protocols=_words(protocol), layers=_words(layer or ""), data=data_of(data), seed=seed,
+            protocols=_words(protocol), layers=_words(layer or ""), data=named_or_absolute(data, SOURCES), seed=seed,
             treatments=_words(layers or ""), rate=rate, epochs=epochs, augment=augment,
         )  # fmt: skip
     if as_json:

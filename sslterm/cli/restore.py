@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, ask
+from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, all_absolute, ask, named_or_absolute
 from sslterm.cli.options import Root, RunName
 from sslterm.cli.output import print_json, print_line, print_table
 from sslterm.cli.preview import Preview
@@ -65,8 +65,9 @@ def complete(
     """
     with Preview() as preview:
         answer = ask(
-            run, runs, device, checkpoint, preview, "complete", images=_absolute(images), mask=_mask(mask), n=n,
-            seed=seed, out=absolute(out), watch=(preview.animates and not as_json) or None,
+            run, runs, device, checkpoint, preview, "complete",
+            images=all_absolute(images), mask=named_or_absolute(mask, MASKS), n=n, seed=seed,
+            out=absolute(out), watch=(preview.animates and not as_json) or None,
         )  # fmt: skip
     if as_json:
         print_json(answer)
@@ -114,7 +115,7 @@ def colorize(
     with Preview() as preview:
         answer = ask(
             run, runs, device, checkpoint, preview, "colorize",
-            images=_absolute(images), n=n, seed=seed, out=absolute(out),
+            images=all_absolute(images), n=n, seed=seed, out=absolute(out),
         )  # fmt: skip
     if as_json:
         print_json(answer)
@@ -153,16 +154,3 @@ def _numbers(*keys: str) -> dict[str, Cell]:
         return lambda row: f"{row[key]:.4g}"
 
     return {key.replace("_", " "): cell(key) for key in keys}
-
-
-def _absolute(images: Sequence[Path] | None) -> list[str]:
-    return [str(path.expanduser().absolute()) for path in images or []]
-
-
-def _mask(mask: str) -> str:
-    """A file as the worker has to be told of it; one of the kinds as it is."""
-    return (
-        mask
-        if mask in MASKS or not Path(mask).expanduser().exists()
-        else str(Path(mask).expanduser().absolute())
-    )

@@ -2,45 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, ask, show
+from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, all_absolute, ask, show
+from sslterm.cli.evaluate_output import print_evaluation
 from sslterm.cli.options import Root, RunName
-from sslterm.cli.output import GAP, print_json, print_line, print_table
+from sslterm.cli.output import print_json, print_line, print_table
 from sslterm.cli.preview import Preview
+from sslterm.run.layout import find_run, runs_root
+
+Weights = Annotated[
+    str | None, typer.Option(metavar="ema|raw", help="Averaged weights, or as they were trained; else ema.")
+]
+Truncation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SD", help="BigGAN: largest value in a code; lower gives better images, less varied."
+    ),
+]
+Sampler = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Diffusion: ancestral, ddim; flow matching: euler, heun, dopri5."),
+]
+Steps = Annotated[str | None, typer.Option(metavar="N", help="Diffusion: steps from noise to an image.")]
 
 
 def sample(
     run: RunName,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 64,
+    n: Annotated[
+        int | None, typer.Option("-n", min=1, help="How many images, in each row of several; else 64, or 10.")
+    ] = None,
     seed: Seed = 0,
     label: Annotated[
-        str | None, typer.Option(metavar="CLASS", help="Number or name; for class-conditional methods.")
+        str | None,
+        typer.Option(
+            "--class",
+            "--label",
+            metavar="CLASS",
+            help="Number or name, or all; for class-conditional methods.",
+        ),
+    ] = None,
+    weights: Weights = None,
+    truncation: Truncation = None,
+    resolution: Annotated[
+        str | None, typer.Option(metavar="PIXELS", help="ProGAN: as it drew at this side, or all.")
+    ] = None,
+    sampler: Sampler = None,
+    steps: Steps = None,
+    tolerance: Annotated[
+        str | None, typer.Option(metavar="X", help="Flow matching: error that dopri5 allows itself.")
+    ] = None,
+    guidance: Annotated[
+        str | None, typer.Option(metavar="W", help="Diffusion: how far a class is driven from none.")
     ] = None,
     out: Out = None,
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     runs: Root = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="{run, path, n, seed, label}; label is a number or null.")
+        bool,
+        typer.Option(
+            "--json",
+            help="{run, path, n, seed, label, sampling, rows}; label is a number or null, sampling what was chosen, "
+            "rows what each row is of ([] for one grid).",
+        ),
     ] = False,
 ) -> None:
     """Draw samples: a grid as PNG, and a preview on a terminal.
+
+    Several values of one option, with commas between them, give a row each of the same noise.
 
     \b
     Examples:
       sslterm sample last
       sslterm sample vae-mnist-1 -n 16 --seed 3 --out sixteen.png
+      sslterm sample biggan-digits-1 --class 3 --truncation 2,1,0.5,0.1
+      sslterm sample progan-digits-1 --resolution all
+      sslterm sample ddpm-digits-1 --sampler ddim --steps 2,5,10,25,100
     """
     with Preview() as preview:
         watch = preview.animates and not as_json
         answer = ask(
             run, runs, device, checkpoint, preview, "sample",
             n=n, seed=seed, label=label, out=absolute(out), watch=watch or None,
+            sampling=_chosen(
+                weights=weights, truncation=truncation, resolution=resolution,
+                sampler=sampler, steps=steps, tolerance=tolerance, guidance=guidance,
+            ),
         )  # fmt: skip
     show(answer, preview, as_json=as_json)
 
@@ -69,10 +120,9 @@ def reconstruct(
       sslterm reconstruct last cat.jpg dog.jpg
     """
     with Preview() as preview:
-        files = [str(path.expanduser().absolute()) for path in images or []]
         answer = ask(
             run, runs, device, checkpoint, preview, "reconstruct",
-            images=files, n=n, seed=seed, out=absolute(out),
+            images=all_absolute(images), n=n, seed=seed, out=absolute(out),
         )  # fmt: skip
     if as_json:
         print_json(answer)
@@ -102,6 +152,18 @@ def evaluate(
     chains: Annotated[
         int | None, typer.Option(min=2, help="Annealed chains where log Z is estimated; else 100.")
     ] = None,
+    space: Annotated[
+        str,
+        typer.Option(
+            metavar="judge|pixels|RUN",
+            help="What samples are judged in: a classifier of the data, principal components of pixels, or a "
+            "run's encoder.",
+        ),
+    ] = "judge",
+    weights: Weights = None,
+    truncation: Truncation = None,
+    sampler: Sampler = None,
+    steps: Steps = None,
     seed: Seed = 0,
     checkpoint: Checkpoint = None,
     device: Device = "auto",
@@ -110,9 +172,10 @@ def evaluate(
         bool,
         typer.Option(
             "--json",
-            help="{run, data, images, results: [{name, value, unit, kind, n, split, floor?, standard_error?, "
-            "protocol?, baseline_independent?, baseline_untrained?, ...}], "
-            "skipped: [{name, reason, hint}]}; kind: exact, bound, estimate or distance.",
+            help="{run, data, images, sampling, results: [{name, value, unit, kind, n, split, floor?, standard_error?, "
+            "interval?, protocol?, space?, space_sha256?, baseline_independent?, baseline_untrained?, ...}], "
+            "skipped: [{name, reason, hint}], pictures: [{name, path, caption}]}; kind: exact, bound, estimate or "
+            "distance; interval: of 95 %.",
         ),
     ] = False,
 ) -> None:
@@ -120,42 +183,48 @@ def evaluate(
 
     The floor is what real training images get in place of samples; `independent` what a likelihood is of
     pixels that know nothing of each other, `untrained` what it was before training. No number here is the
-    Inception-FID.
+    Inception-FID, and numbers in different spaces do not compare. `sslterm compare` prints those of several
+    runs beside each other.
+
+    \b
+    Samples are judged by:
+      FD               Fréchet distance of means and covariances
+      KD               kernel distance: MMD², cubic kernel, unbiased
+      precision        share of samples among real images (k = 3)
+      recall           share of real images among samples (k = 3)
+      density          real neighbourhoods that a sample is in, over k = 5
+      coverage         share of real neighbourhoods with a sample (k = 5)
+      C2ST             how often a classifier tells samples from real images
+      CS               classifier score: classes are clear and varied
+      class_kl         of the classes that the judge sees to even ones
+      label_agreement  how often the judge sees the class asked for
+      TSTR             accuracy on real images of a classifier of samples
+      memorised        share nearer to a training image than 95 % of held-out
+                       images are
 
     \b
     Examples:
       sslterm evaluate last
       sslterm evaluate vae-mnist-burda-1 --samples 5000 -n 500
+      sslterm evaluate dcgan-digits-1 --space simclr-patterns-1
     """
+    if space not in ("judge", "pixels"):
+        space = str(find_run(space, runs_root(runs)).path.absolute())
     with Preview() as preview:
         answer = ask(
             run, runs, device, checkpoint, preview, "evaluate",
-            n=n, samples=samples, betas=betas, chains=chains, seed=seed,
+            n=n, samples=samples, betas=betas, chains=chains, space=space, seed=seed,
+            sampling=_chosen(weights=weights, truncation=truncation, sampler=sampler, steps=steps),
         )  # fmt: skip
     if as_json:
         print_json(answer)
         return
-    print_line(f"{answer['run']} after {answer['images']:,} images, on held-out images of {answer['data']}")
-    columns: dict[str, Callable[[dict[str, Any]], str]] = {
-        "measure": lambda row: row["name"],
-        "value": lambda row: _number(row["value"]),
-        "error": lambda row: _number(row.get("standard_error")),
-        "floor": lambda row: _number(row.get("floor")),
-        "independent": lambda row: _number(row.get("baseline_independent")),
-        "untrained": lambda row: _number(row.get("baseline_untrained")),
-        "unit": lambda row: row["unit"],
-        "kind": lambda row: row["kind"],
-        "n": lambda row: f"{row['n']:,}",
-    }
-    table = {name: [cell(row) for row in answer["results"]] for name, cell in columns.items()}
-    shown = {name: cells for name, cells in table.items() if any(cells)}
-    numbers = {"value", "error", "floor", "independent", "untrained", "n"}
-    print_table(list(shown), list(zip(*shown.values(), strict=True)), right=numbers)
-    for protocol in dict.fromkeys(row["protocol"] for row in answer["results"] if "protocol" in row):
-        print_line(f"likelihood: {protocol}, seed {seed}")
-    for skipped in answer["skipped"]:
-        print_line(f"{skipped['name']}: left out; {skipped['reason']}{GAP}({skipped['hint']})")
+    print_evaluation(answer, seed)
+    for picture in answer["pictures"]:
+        typer.echo(picture["path"])
+        preview.show(Path(picture["path"]))
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+def _chosen(**options: str | None) -> list[str] | None:
+    """What the worker has to be told of the options of samplers that were given."""
+    return [f"{name}={value}" for name, value in options.items() if value is not None] or None

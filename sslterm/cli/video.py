@@ -60,7 +60,7 @@ def track(
     with Preview() as preview:
         answer = ask(
             run, runs, device, checkpoint, preview, "track",
-            clip=_path(clip), mask=_path(mask), frames=frames, n=n, seed=seed, out=absolute(out),
+            clip=absolute(clip), mask=absolute(mask), frames=frames, n=n, seed=seed, out=absolute(out),
         )  # fmt: skip
     _tell(answer, preview, as_json=as_json, figures=("J", "F", "J_identity", "F_identity"))
 
@@ -99,7 +99,7 @@ def predict(
     with Preview() as preview:
         answer = ask(
             run, runs, device, checkpoint, preview, "predict",
-            clip=_path(clip), n=n, beyond=beyond, clips=clips, seed=seed, out=absolute(out),
+            clip=absolute(clip), n=n, beyond=beyond, clips=clips, seed=seed, out=absolute(out),
         )  # fmt: skip
     _tell(answer, preview, as_json=as_json, figures=("mse", "mse_copy_last"))
 
@@ -124,7 +124,3 @@ def _tell(answer: dict[str, Any], preview: Preview, *, as_json: bool, figures: t
         print_line()
         print_table(["clip", "frames", *figures], rows, right={"frames", *figures})
     preview.show(Path(answer["path"]))
-
-
-def _path(path: Path | None) -> str | None:
-    return None if path is None else str(path.expanduser().absolute())

@@ -33,6 +33,7 @@ def inputs_of(experiment: Experiment, source: Source) -> Inputs:
         train_images=len(images),
         batch=experiment.train.batch,
         classes=len(source.class_names),
+        unlabelled=int((source.train.labels < 0).sum()),
         frames=experiment.data.frames if isinstance(experiment.data, ClipConfig) else 0,
         views=experiment.augment,
     )

@@ -26,6 +26,7 @@ from sslterm.engine.precision import choose_precision
 from sslterm.engine.scribe import Scribe
 from sslterm.engine.sweep import sweep_over
 from sslterm.engine.update import Clock, NotFiniteError, Updater
+from sslterm.evaluate.duel import Referee
 from sslterm.evaluate.embedding import Watchdog
 from sslterm.evaluate.features import fitting
 from sslterm.evaluate.online import online_metrics, raw_pixel_metrics
@@ -69,6 +70,7 @@ class Trainer:
         )
         self.updater: Updater
         self.watchdog = Watchdog()
+        self.referee = Referee()
         self.epoch_begun = -1
         self.saved_images = -1
         """Where the newest checkpoint of this process stands."""
@@ -189,6 +191,8 @@ class Trainer:
         self._stretch_images, self._stretch_seconds = 0, 0.0
         self.scribe.note(images_per_second=rate, elapsed_seconds=self.elapsed_seconds)
         self.scribe.metrics({**values, "speed/images_per_second": rate}, seconds=self.elapsed_seconds)
+        if warning := self.referee.look(values):
+            self.scribe.event("warning", step=self.clock.step, text=warning)
 
     def evaluate(self) -> None:
         """Measure on held-out images, without touching the training's random state."""

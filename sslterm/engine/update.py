@@ -143,6 +143,9 @@ class Updater:
         if self.experiment.train.clip_norm:
             norm = nn.utils.clip_grad_norm_(parameters, self.experiment.train.clip_norm)
             self.window.add(f"{names[0]}/grad_norm", norm.detach(), self.step)
+        elif len(self.groups) > 1 and self.scaler is None:  # networks of which one may stop to learn
+            norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+            self.window.add(f"{names[0]}/grad_norm", norm, self.step)
         for each, optimizer in zip(names, optimizers, strict=True):
             set_rate(optimizer, self.rate_factor(each))
             if self.scaler is not None:

@@ -67,6 +67,8 @@ LEAST_RANK_SHARE = 0.02
 0.017, and healthy ones, Barlow Twins early on among them, were above 0.023 at one of two evaluations in a row."""
 LEAST_CLUSTERS = 0.05
 """Below this share of the clusters (as a perplexity) nearly all images are in a few."""
+LEAST_SPREAD = 0.1
+"""Below this share of the distance between images samples repeat each other; a dense GAN has begun with 0.13."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def find_collapse(numbers: Mapping[str, float]) -> Collapse | None:
     """Which collapse the numbers of an evaluation show, the most particular first; None where they show none.
 
     Args:
-        numbers: of `embedding_numbers`, and `test/used_clusters` where there are clusters.
+        numbers: of `embedding_numbers`, `test/used_clusters` where there are clusters, and `test/sample_spread`
+            of generators.
     """
     used = numbers.get("test/used_clusters", 1.0)
     if used < LEAST_CLUSTERS:
@@ -89,6 +92,13 @@ def find_collapse(numbers: Mapping[str, float]) -> Collapse | None:
             "clusters",
             f"collapse of the clusters: images spread over {100 * used:.1f} % of those they could use; lower the "
             "rate, balance assignments harder (epsilon, iterations, centring), or ask for fewer clusters",
+        )
+    spread = numbers.get("test/sample_spread", 1.0)
+    if spread < LEAST_SPREAD:
+        return Collapse(
+            "modes",
+            f"mode collapse: samples are {100 * spread:.0f} % as far from each other as images are, and so repeat "
+            "each other; lower optim.generator.lr, let the opponent learn more often or faster, or take wgan-gp",
         )
     std = numbers.get("test/embedding_std", 1.0)
     if std < LEAST_STD:

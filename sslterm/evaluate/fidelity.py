@@ -1,4 +1,4 @@
-"""Quality of samples in a named feature space: distance, precision, coverage, classes, beside a floor.
+"""Quality of samples in a named feature space, each number beside real images and the untrained network.
 
 Nothing here is the Inception-FID of the literature, and distances in different spaces cannot be compared;
 so every number carries its space: `FD[mnist-28px-judge64-v1]@1000`.
@@ -7,196 +7,147 @@ so every number carries its space: `FD[mnist-28px-judge64-v1]@1000`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sslterm.data.store import Store
 from sslterm.errors import UsageError
-from sslterm.evaluate.features import (
-    Progress,
-    batches,
-    choose,
-    device_of,
-    double,
-    evaluating,
-    no_progress,
-    own_randomness,
-    seeded,
+from sslterm.evaluate.distances import (
+    Estimate,
+    classifier_score,
+    frechet_distance,
+    kernel_distance,
+    kernel_sums_within,
+    kl_to_uniform,
+    share_of,
 )
-from sslterm.evaluate.judge import Space, judge_images
-from sslterm.methods.base import Samples
+from sslterm.evaluate.features import Progress, no_progress
+from sslterm.evaluate.judge import Judged, Space, judge_images, judge_store
+from sslterm.evaluate.neighbourhoods import Cloud, coverage, density, precision, recall
+from sslterm.evaluate.two_sample import two_sample_accuracy
 
-IMAGES_PER_DIMENSION = 5
-"""Fewest images for a Fréchet distance, per dimension of the space; below, the covariance is mostly noise."""
-SAMPLES = 1000
-"""Samples that are judged where no number is asked for."""
-_BATCH = 250
+LeaveOut = Callable[[str, UsageError], None]
+"""Told which figure cannot be measured, and why."""
+
+
+class _Side:
+    """A set of images as a space sees it."""
+
+    def __init__(self, judged: Judged) -> None:
+        self.judged = judged
+        self.features = judged.features
+        self.cloud = Cloud(judged.features)
+
+    @cached_property
+    def kernel_sums(self) -> Tensor:
+        """Of the held-out images they are wanted once for each set that is compared with them."""
+        return kernel_sums_within(self.features)
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """A figure of one set of images against another."""
+
+    name: str
+    unit: str
+    kind: str
+    of: Callable[[_Side, _Side], Estimate | float]
+
+
+_IN_ANY_SPACE = (
+    _Measure("FD", "", "distance", lambda a, b: frechet_distance(a.features, b.features)),
+    _Measure(
+        "KD", "", "distance", lambda a, b: kernel_distance(a.features, b.features, sums_b=b.kernel_sums)
+    ),
+    _Measure("precision", "share", "estimate", lambda a, b: precision(a.cloud, b.cloud)),
+    _Measure("recall", "share", "estimate", lambda a, b: recall(a.cloud, b.cloud)),
+    _Measure("density", "1 for real", "estimate", lambda a, b: density(a.cloud, b.cloud)),
+    _Measure("coverage", "share", "estimate", lambda a, b: coverage(a.cloud, b.cloud)),
+    _Measure(
+        "C2ST", "share (chance 0.5)", "estimate", lambda a, b: two_sample_accuracy(a.features, b.features)
+    ),
+)
+_OF_CLASSES = (
+    _Measure("CS", "classes", "estimate", lambda a, b: classifier_score(a.judged.probabilities)),
+    _Measure("smallest_class", "share", "estimate", lambda a, b: float(a.judged.histogram.min())),
+    _Measure("class_kl", "nats", "estimate", lambda a, b: kl_to_uniform(a.judged.histogram)),
+)
 
 
 def fidelity(
-    method: Samples,
     space: Space,
+    samples: Tensor,
     train: Store,
     test: Store,
     *,
-    n: int = SAMPLES,
+    labels: Tensor | None = None,
+    untrained: Tensor | None = None,
     seed: int = 0,
+    leave_out: LeaveOut = lambda name, error: None,
     progress: Progress = no_progress,
-) -> Iterator[dict[str, object]]:
-    """Judge `n` samples against held-out images.
+) -> Iterator[dict[str, Any]]:
+    """Judge samples (uint8 [N, C, H, W]) against all held-out images.
+
+    Args:
+        labels: [N] the classes that were asked for, of a class-conditional method.
+        untrained: as many samples of the network before training.
+        leave_out: told of a Fréchet distance that there are too few images for.
 
     Yields:
-        {name, value, unit, kind, n, split, floor, space, n_real, seed, ...}; `floor` is the same number for
-        `n` training images (or as many as there are) in place of samples: what a perfect generator would get.
-
-    Raises:
-        UsageError: too few samples, or too few held-out images, for the space; or samples that are not finite.
+        {name, value, unit, kind, n, split, floor, baseline_untrained, space, n_real, seed, ...}; `floor` is the
+        same number for as many training images (or as many as there are) in place of samples: what a perfect
+        generator would get. Of how often the class is the one asked for, it is the judge's own accuracy on
+        held-out images.
     """
-    assert isinstance(method, nn.Module)
-    require_enough(n, len(test), space.dimensions)
-    samples = draw_samples(method, n, seed=seed, progress=progress)
-    if broken := int((~samples.flatten(1).isfinite().all(1)).sum()):
-        raise UsageError(
-            f"{broken:,} of {n:,} samples hold numbers that are not finite: the network has diverged",
-            "take an earlier --checkpoint, or train again at a lower rate",
-        )
-    fake = judge_images(space, samples)
-    known = judge_images(space, real_images(train, n, seed=seed))
-    real = judge_images(space, real_images(test, None, seed=seed))
+    n = len(samples)
+    real = _Side(judge_store(space, test, seed=seed))
+    fake = _Side(judge_images(space, samples))
+    known = _Side(judge_store(space, train, n, seed=seed))
+    fresh = None if untrained is None else _Side(judge_images(space, untrained))
     about = {
-        "n": n, "split": "test", "space": space.name, "n_real": len(real.features), "seed": seed,
-        "judge_accuracy": space.accuracy, "judge_sha256": space.digest,
+        "n": n, "split": "test", "space": space.name, "space_sha256": space.digest,
+        "dimensions": space.dimensions, "judge_accuracy": space.accuracy, "n_real": len(test),
+        "n_floor": len(known.features), "seed": seed,
     }  # fmt: skip
-
-    def result(name: str, unit: str, kind: str, value: float, floor: float | None) -> dict[str, object]:
-        return {
-            "name": f"{name}[{space.name}]@{n}",
-            "value": value,
-            "unit": unit,
-            "kind": kind,
-            "floor": floor,
-            **about,
-        }
-
-    floor = None
-    if len(known.features) >= IMAGES_PER_DIMENSION * space.dimensions:
-        floor = frechet_distance(known.features, real.features)
-    yield result("FD", "", "distance", frechet_distance(fake.features, real.features), floor)
-    for name, measure in (("precision", precision), ("coverage", coverage)):
-        values = (measure(side.features, real.features) for side in (fake, known))
-        yield result(name, "share", "estimate", *values)
-    if space.classes:
-        smallest = (float(side.histogram.min()) for side in (fake, known))
-        yield result("smallest_class", "share", "estimate", *smallest)
-        divergence = (kl_to_uniform(side.histogram) for side in (fake, known))
-        yield result("class_kl", "nats", "estimate", *divergence) | {"histogram": fake.histogram.tolist()}
+    for measure in _IN_ANY_SPACE + (_OF_CLASSES if space.classes else ()):
+        title = f"{measure.name}[{space.name}]@{n}"
+        progress(f"judging by {measure.name}", 0, 1)
+        try:
+            found = measure.of(fake, real)
+        except UsageError as error:
+            leave_out(title, error)
+            continue
+        floor, before = _value(measure, known, real), _value(measure, fresh, real)
+        row = {"name": title, "unit": measure.unit, "kind": measure.kind, **_row(found), "floor": floor}
+        if measure.name == "class_kl":
+            row["histogram"] = fake.judged.histogram.tolist()
+        yield row | {"baseline_untrained": before} | about
+    if labels is not None and space.classes:
+        found, before = _agreement(fake, labels), None if fresh is None else _agreement(fresh, labels).value
+        yield {
+            "name": f"label_agreement[{space.name}]@{n}", "unit": "share", "kind": "estimate", **found.row(),
+            "floor": space.accuracy, "baseline_untrained": before, **about,
+        }  # fmt: skip
 
 
-def draw_samples(
-    method: Samples,
-    n: int,
-    *,
-    seed: int,
-    label: int | None = None,
-    progress: Progress = no_progress,
-    watch: Callable[[Tensor], None] = lambda partial: None,
-) -> Tensor:
-    """Final samples, [n, C, H, W] in [0, 1], in portions; the random state outside stays untouched.
-
-    Args:
-        label: class of all of them, for a class-conditional method.
-        watch: shown every partial portion, [up to 250, C, H, W].
-    """
-    assert isinstance(method, nn.Module)
-    device = device_of(method)
-    generator, parts = seeded(device, seed), []
-    with evaluating(method), own_randomness(device, seed):
-        for start in range(0, n, _BATCH):
-            count = min(_BATCH, n - start)
-            labels = None if label is None else torch.full((count,), label, device=device)
-            final = None
-            for partial in method.sample(count, generator, labels):
-                final = partial
-                watch(partial)
-            assert final is not None, "a sampler yields at least its final images"
-            parts.append(final.float())
-            progress("sampling", start + count, n)
-    return torch.cat(parts)
+def _agreement(side: _Side, labels: Tensor) -> Estimate:
+    """How often the class that is seen is the one that was asked for."""
+    return share_of(int((side.judged.classes == labels.to(side.judged.classes.device)).sum()), len(labels))
 
 
-def real_images(store: Store, n: int | None, *, seed: int) -> Tensor:
-    """`n` images of a store, drawn; all of them without n or where there are fewer. [N, C, H, W]."""
-    return torch.cat([batch.images for batch in batches(store, choose(len(store), n, seed=seed))])
+def _row(estimate: Estimate | float) -> dict[str, Any]:
+    return estimate.row() if isinstance(estimate, Estimate) else {"value": estimate}
 
 
-def require_enough(fake: int, real: int, dimensions: int) -> None:
-    """Refuse sets that are too small for a Fréchet distance.
-
-    Raises:
-        UsageError: a set has fewer than 5 images per dimension.
-    """
-    least = IMAGES_PER_DIMENSION * dimensions
-    if fake < least:
-        raise UsageError(
-            f"{fake} samples are too few to judge in {dimensions} dimensions", f"take --n {least} or more"
-        )
-    if real < least:
-        raise UsageError(
-            f"{real} held-out images are too few to judge samples by in {dimensions} dimensions",
-            f"hold out {least} or more: data.test_images",
-        )
-
-
-def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """Fréchet distance of the Gaussians with the means and covariances of two sets of features.
-
-    |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a^1/2 C_b C_a^1/2)^1/2), in float64; the symmetric product has the
-    eigenvalues of C_a C_b, so that no matrix square root can turn complex.
-
-    Args:
-        a: [N, D].
-        b: [M, D].
-
-    Raises:
-        UsageError: a set has fewer than 5 D images.
-    """
-    require_enough(len(a), len(b), a.shape[1])
-    a, b = double(a), double(b)
-    covariance_a, covariance_b = torch.cov(a.T), torch.cov(b.T)
-    values, vectors = torch.linalg.eigh(covariance_a)
-    root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
-    product = torch.linalg.eigvalsh(root @ covariance_b @ root)
-    trace = covariance_a.trace() + covariance_b.trace() - 2 * product.clamp_min(0).sqrt().sum()
-    return float((a.mean(0) - b.mean(0)).square().sum() + trace.clamp_min(0))
-
-
-def kl_to_uniform(histogram: Tensor) -> float:
-    """KL(histogram || uniform) in nats: 0 where all classes are as frequent, log(classes) for one class."""
-    share = histogram.double()
-    return float(torch.special.xlogy(share, share * len(share)).sum())
-
-
-def precision(fake: Tensor, real: Tensor, *, k: int = 3) -> float:
-    """Share of the fakes that lie within the distance of a real one to its k-th real neighbour.
-
-    Kynkäänniemi et al. 2019, arXiv:1904.06991, Eq. 1-2.
-
-    Args:
-        fake: [N, D].
-        real: [M, D].
-    """
-    return float((torch.cdist(fake, real) <= _radius(real, k)).any(1).float().mean())
-
-
-def coverage(fake: Tensor, real: Tensor, *, k: int = 5) -> float:
-    """Share of the real ones with a fake within the distance of their k-th real neighbour.
-
-    Naeem et al. 2020, arXiv:2002.09797, Eq. 8.
-    """
-    return float((torch.cdist(real, fake).min(1).values <= _radius(real, k)).float().mean())
-
-
-def _radius(points: Tensor, k: int) -> Tensor:
-    """Distance of each point to its k-th neighbour among the others, [N]."""
-    return torch.cdist(points, points).kthvalue(min(k, len(points) - 1) + 1, dim=1).values
+def _value(measure: _Measure, side: _Side | None, real: _Side) -> float | None:
+    """The figure of another set; None where it has too few images for it."""
+    if side is None:
+        return None
+    try:
+        found = measure.of(side, real)
+    except UsageError:
+        return None
+    return found.value if isinstance(found, Estimate) else found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslterm.data.store import Store
-from sslterm.evaluate.features import Progress, batches, choose, evaluating, no_progress, own_randomness
+from sslterm.evaluate.features import (
+    BATCH,
+    Progress,
+    batches,
+    choose,
+    evaluating,
+    no_progress,
+    own_randomness,
+)
 
 JUDGE_VERSION = 1
 """Raised with any change to the judge's network or training: numbers then do not compare with older ones."""
@@ -43,19 +52,21 @@ class Space:
 
     Attributes:
         name: as it stands in the names of results.
-        judge: trained on real data, or with random weights where there are no labels.
+        embed: images [B, C, H, W] in [0, 1] -> features [B, dimensions].
         dimensions: width of its features.
-        classes: 0 where there are no labels.
-        accuracy: of the judge on held-out real images; None where there are no labels.
-        digest: of its weights; numbers compare only where it is the same.
+        digest: of the weights behind it; numbers compare only where it is the same.
+        classify: features -> logits [B, classes]; None where nothing in it knows classes.
+        classes: 0 where nothing in it knows classes.
+        accuracy: of `classify` on held-out real images; None where there is none.
     """
 
     name: str
-    judge: Judge
+    embed: Callable[[Tensor], Tensor]
     dimensions: int
-    classes: int
-    accuracy: float | None
     digest: str
+    classify: Callable[[Tensor], Tensor] | None = None
+    classes: int = 0
+    accuracy: float | None = None
 
 
 def make_space(
@@ -67,25 +78,56 @@ def make_space(
         data: name of the data, for the name of the space.
     """
     channels, height = train.shape[-3], train.shape[-2]
-    width = 64 if len(test) >= 1000 else 32
+    width = width_for(test)
     labelled = (train.labels.cpu() >= 0).nonzero().squeeze(1)
     classes = int(train.labels.max()) + 1 if len(labelled) else 0
     with own_randomness(device, 0):
         judge = Judge(channels, max(classes, 1), width).to(device)
         if classes >= 2:
-            _train_judge(judge, train, labelled, progress)
+            train_judge(judge, train, labelled, progress=progress)
     judge.eval()
-    kind = f"judge{width}-v{JUDGE_VERSION}" if classes >= 2 else f"random-conv{width}-seed0"
-    accuracy = _accuracy(judge, test) if classes >= 2 else None
+
+    def embed(images: Tensor) -> Tensor:
+        with evaluating(judge):
+            features: Tensor = judge.features(images)
+            return features
+
+    if classes < 2:
+        return Space(f"{data}-{height}px-random-conv{width}-seed0", embed, width, digest_of(judge))
+
+    def classify(features: Tensor) -> Tensor:
+        with evaluating(judge):
+            logits: Tensor = judge.classify(features)
+            return logits
+
+    name = f"{data}-{height}px-judge{width}-v{JUDGE_VERSION}"
+    right, known = count_right(judge, test)
+    accuracy = right / known if known else float("nan")
+    return Space(name, embed, width, digest_of(judge), classify, classes, accuracy)
+
+
+def width_for(test: Store) -> int:
+    """Features of a judge: fewer where few held-out images are there to be compared with."""
+    return 64 if len(test) >= 1000 else 32
+
+
+def digest_of(network: nn.Module) -> str:
+    """A short hash of a network's weights."""
     digest = hashlib.sha256()
-    for tensor in judge.state_dict().values():
+    for tensor in network.state_dict().values():
         digest.update(tensor.cpu().numpy().tobytes())
-    name = f"{data}-{height}px-{kind}"
-    return Space(name, judge, width, classes if classes >= 2 else 0, accuracy, digest.hexdigest()[:12])
+    return digest.hexdigest()[:12]
 
 
-def _train_judge(judge: Judge, train: Store, labelled: Tensor, progress: Progress) -> None:
-    """Ten epochs of Adam (15,000 to 60,000 images), the rate falling linearly to 0."""
+def train_judge(
+    judge: Judge,
+    train: Store,
+    labelled: Tensor,
+    *,
+    progress: Progress = no_progress,
+    stage: str = "training the judge",
+) -> None:
+    """Ten epochs of Adam (15,000 to 60,000 images) over the rows `labelled`, the rate falling linearly to 0."""
     batch = min(_BATCH, len(labelled))
     steps = min(max(_EPOCHS * len(labelled), _LEAST_IMAGES), _MOST_IMAGES) // batch
     optimizer = torch.optim.Adam(judge.parameters(), lr=2e-3)
@@ -105,40 +147,64 @@ def _train_judge(judge: Judge, train: Store, labelled: Tensor, progress: Progres
         loss.backward()
         optimizer.step()
         if step % 20 == 0:
-            progress("training the judge", step * batch, steps * batch)
+            progress(stage, step * batch, steps * batch)
 
 
-def _accuracy(judge: Judge, test: Store) -> float:
+def count_right(judge: Judge, test: Store) -> tuple[int, int]:
+    """How many labelled images are put in their class, and how many there are."""
     right = total = 0
     with evaluating(judge):
         for batch in batches(test):
             known = batch.label >= 0
             right += int((judge(batch.images).argmax(1) == batch.label)[known].sum())
             total += int(known.sum())
-    return right / total if total else float("nan")
+    return right, total
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What a judge sees in a set of images.
+    """What a space makes of a set of images.
 
     Attributes:
         features: [N, D].
-        histogram: [classes] share of the images in each class; empty where the space has no classes.
+        probabilities: [N, classes]; [N, 0] where the space has no classes.
     """
 
     features: Tensor
-    histogram: Tensor
+    probabilities: Tensor
+
+    @property
+    def classes(self) -> Tensor:
+        """The most probable class of each image, [N]."""
+        return self.probabilities.argmax(1)
+
+    @property
+    def histogram(self) -> Tensor:
+        """Share of the images in each class, [classes]; empty where the space has none."""
+        classes = self.probabilities.shape[1]
+        if not classes:
+            return self.probabilities[0]
+        return torch.bincount(self.classes, minlength=classes) / len(self.classes)
 
 
 def judge_images(space: Space, images: Tensor) -> Judged:
-    """Features and classes of images [N, C, H, W] in [0, 1]."""
-    features = []
-    with evaluating(space.judge):
-        for part in torch.split(images, 500):
-            features.append(space.judge.features(part))
-        joined = torch.cat(features)
-        if not space.classes:
-            return Judged(joined, torch.empty(0))
-        classes = space.judge.classify(joined).argmax(1)
-    return Judged(joined, torch.bincount(classes, minlength=space.classes) / len(classes))
+    """Features and classes of images [N, C, H, W], in [0, 1] or of 8 bits."""
+    return _judged(space, (as_floats(part) for part in torch.split(images, BATCH)))
+
+
+def judge_store(space: Space, store: Store, n: int | None = None, *, seed: int) -> Judged:
+    """Features and classes of `n` images of a store, drawn; of all without n or where there are fewer."""
+    index = choose(len(store), n, seed=seed)
+    return _judged(space, (batch.images for batch in batches(store, index)))
+
+
+def as_floats(images: Tensor) -> Tensor:
+    """8-bit images in [0, 1]; floats as they are."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def _judged(space: Space, parts: Iterable[Tensor]) -> Judged:
+    features = torch.cat([space.embed(part).float() for part in parts])
+    if space.classify is None:
+        return Judged(features, features.new_empty(len(features), 0))
+    return Judged(features, space.classify(features).softmax(1))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sslterm.data.store import Store
+from sslterm.evaluate.duel import sample_spread
 from sslterm.evaluate.embedding import embedding_numbers, used_clusters
 from sslterm.evaluate.features import (
     batches,
@@ -31,7 +32,17 @@ from sslterm.evaluate.likelihood import (
     log_z_of,
     name_of,
 )
-from sslterm.methods.base import Clusters, EmbedsViews, Encodes, Likelihood, Method, Reconstructs, Solves
+from sslterm.methods.base import (
+    Clusters,
+    EmbedsViews,
+    Encodes,
+    Latent,
+    Likelihood,
+    Method,
+    Reconstructs,
+    Samples,
+    Solves,
+)
 from sslterm.nn.ais import QUICK_BETAS
 
 GALLERY = 10_000
@@ -56,6 +67,8 @@ def online_metrics(method: Method, train: Store, test: Store, *, seed: int) -> I
       8-bit pixels also in bits/dim; where log Z is estimated, by 1,000 betas and 100 chains, also
       `test/log_z_error_nats` (its standard error) and `test/ais_effective_chains` (that carry the weight)
     - Reconstructs: `test/mse`
+    - Latent with a prior, but no density: `test/sample_spread` (how far samples are from each other, over the
+      same of images)
     - Solves: the figures of its task, e.g. `test/accuracy`
 
     A function of the method's weights and the seed; the random state and every module's mode stay as they
@@ -84,10 +97,19 @@ def online_metrics(method: Method, train: Store, test: Store, *, seed: int) -> I
         with own_randomness(device_of(method), seed):
             error = reconstruction_error(method, test, index)
         yield "test/mse", error
+    if isinstance(method, Samples) and _is_implicit(method):
+        yield "test/sample_spread", sample_spread(method, test, seed=seed)
     if isinstance(method, Solves):
         with own_randomness(device_of(method), seed):
             figures = solved(method, test, index)
         yield from ((f"test/{name}", float(values.mean())) for name, values in figures.items())
+
+
+def _is_implicit(method: Samples) -> bool:
+    """Whether samples are codes of a prior, decoded, and nothing says how probable they are."""
+    return (
+        isinstance(method, Latent) and method.latent_prior == "normal" and not isinstance(method, Likelihood)
+    )
 
 
 def solved(method: Solves, store: Store, index: Tensor | None = None) -> dict[str, Tensor]:

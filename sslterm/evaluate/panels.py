@@ -21,8 +21,8 @@ from sslterm.evaluate.features import (
     singular_values,
     stills,
 )
-from sslterm.evaluate.fidelity import draw_samples
 from sslterm.evaluate.latent import has_plane, latent_plane
+from sslterm.evaluate.sampling import draw_samples
 from sslterm.methods.base import Encodes, Latent, Method, Reconstructs, Samples
 from sslterm.run.panels import Panel
 

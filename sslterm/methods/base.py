@@ -90,6 +90,8 @@ class Inputs:
     """Images in an update, over all ranks; 0 where nothing is trained."""
     classes: int = 0
     """0 where there are no labels."""
+    unlabelled: int = 0
+    """Training images whose class is unknown."""
     frames: int = 0
     """Frames in a clip; 0 for still images."""
     views: Mapping[str, ViewConfig] = field(default_factory=dict)
@@ -196,6 +198,18 @@ class Solves(Protocol):
 class Samples(Protocol):
     def sample(self, n: int, generator: torch.Generator, label: Tensor | None = None) -> Iterator[Tensor]:
         """Partial images [n, C, H, W] in [0, 1]; the last is final."""
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """What draws samples in more than one way."""
+
+    sampling: Any
+    """How it draws them now: a frozen dataclass, read by `sample` and `decode`, that commands replace.
+
+    No part of the state: a run that is loaded draws as it was built to. Where the values of a field are not listed by
+    its type, an attribute named like it in the plural (`resolutions` of `resolution`) may list them.
+    """
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""Greys as bits: what a density over binary pixels is trained on, and judged by."""
+"""Pixels as densities are trained on them, and judged by: bits, or 8-bit values spread over their bins."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sslterm.rows import bernoulli
+from sslterm.rows import bernoulli, rand
 
 Binarization = Literal["dynamic", "threshold"]
 """dynamic: every grey is the probability of its bit, drawn anew each time; threshold: greys above 0.5 are 1."""
@@ -30,3 +30,15 @@ def binarize(images: Tensor, how: Binarization, generator: torch.Generator | Non
         return bernoulli(images)
     uniform = torch.rand(images.shape, generator=generator, device=images.device)
     return (uniform < images).float()
+
+
+def dequantize(images: Tensor, noise: Tensor) -> Tensor:
+    """8-bit values i, given as i / 255, -> (i + noise) / 256, in [0, 1) as `noise` is (Theis et al. 2016, §3.1)."""
+    return (images * 255 + noise) / 256
+
+
+def dequantize_at_random(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """With uniform noise; `generator` as of `binarize`."""
+    if generator is None:
+        return dequantize(images, rand(len(images), *images.shape[1:], like=images))
+    return dequantize(images, torch.rand(images.shape, generator=generator, device=images.device))

@@ -71,23 +71,23 @@ class CausalConv(nn.Module):
 
 
 def masked_conv(
-    channels: int, out: int, size: int, kind: Literal["A", "B"], *, groups: int = 1, gates: bool = False
+    channels: int, out: int, size: int, kind: Literal["A", "B"], *, groups: int = 1, parts: int = 1
 ) -> CausalConv:
     """`size` x `size` over the rows above and what is known of the pixel's own.
 
     Args:
         groups: values of a pixel that come one after another.
-        gates: the output is two halves, each with all groups.
+        parts: of the output, one for every gate, each with all groups.
     """
-    side, mask = size // 2, group_mask(channels, out, kind, groups=groups, gates=gates)
+    side, mask = size // 2, group_mask(channels, out, kind, groups=groups, parts=parts)
     return CausalConv(channels, out, (side + 1, size), left=side, right=side, mask=mask)
 
 
 def horizontal_conv(
-    channels: int, out: int, size: int, kind: Literal["A", "B"], *, groups: int = 1, gates: bool = False
+    channels: int, out: int, size: int, kind: Literal["A", "B"], *, groups: int = 1, parts: int = 1
 ) -> CausalConv:
     """1 x `size` over what is known of the pixel's own row."""
-    side, mask = size // 2, group_mask(channels, out, kind, groups=groups, gates=gates)
+    side, mask = size // 2, group_mask(channels, out, kind, groups=groups, parts=parts)
     return CausalConv(channels, out, (1, side + 1), left=side, right=0, mask=mask)
 
 
@@ -98,12 +98,11 @@ def vertical_conv(channels: int, out: int, size: int, *, first: bool) -> CausalC
 
 
 def group_mask(
-    channels: int, out: int, kind: Literal["A", "B"], *, groups: int = 1, gates: bool = False
+    channels: int, out: int, kind: Literal["A", "B"], *, groups: int = 1, parts: int = 1
 ) -> Tensor:
     """Which weights of the pixel itself may be used, [out, channels] 0 or 1."""
-    half = out // 2 if gates else out
-    below, above = (torch.arange(n) * groups // n for n in (channels, half))
-    above = torch.cat((above, above)) if gates else above
+    below, above = (torch.arange(n) * groups // n for n in (channels, out // parts))
+    above = above.repeat(parts)
     return (above[:, None] > below if kind == "A" else above[:, None] >= below).float()
 
 
@@ -130,6 +129,7 @@ class Memory:
         """Where the next call is made."""
         self._maps: dict[CausalConv, Tensor] = {}  # what came in, padded, [N, H, W, C]
         self._weights: dict[CausalConv, Tensor] = {}
+        self._kept: dict[nn.Module, Tensor] = {}
 
     def write(self, conv: CausalConv, x: Tensor) -> None:
         """Note what comes into a convolution at this pixel, [N, C, 1, 1], or in this row, [N, C, 1, W]."""
@@ -138,6 +138,13 @@ class Memory:
             self._maps[conv] = x.new_zeros(self.n, height, width, x.shape[1])
         start = conv.left + (self.column if x.shape[3] == 1 else 0)
         self._maps[conv][:, conv.top + self.row, start : start + x.shape[3]] = x.squeeze(2).transpose(1, 2)
+
+    def kept(self, layer: nn.Module, channels: int) -> Tensor:
+        """What a recurrent layer keeps of every column, [N, C, 1, W], for itself to write; zeros at first."""
+        if layer not in self._kept:
+            like = next(layer.parameters())
+            self._kept[layer] = like.new_zeros(self.n, channels, 1, self.width)
+        return self._kept[layer]
 
     def __call__(self, conv: CausalConv, x: Tensor) -> Tensor:
         at_a_pixel, (rows, columns) = x.shape[3] == 1, conv.window

@@ -86,8 +86,3 @@ def differences(units: int, inputs: int, features: int) -> nn.Linear:
             weight[unit] = 0
             weight[unit, one], weight[unit, other] = kept, -kept
     return layer
-
-
-def in_order(frames: Tensor, order: Tensor) -> Tensor:
-    """Frames [B, n, ...] in the order [B, n]."""
-    return frames[torch.arange(len(frames), device=frames.device)[:, None], order]

@@ -1,4 +1,4 @@
-"""Images as rows of patches, some of which can be picked, and a transformer that fills in where some are missing.
+"""Images as rows of patches, and a transformer that fills in where some are missing.
 
 Shapes: B batch, L patches of an image, K of them kept, P = patch^2 C values of a patch.
 """
@@ -20,11 +20,6 @@ def cut(images: Tensor, patch: int) -> Tensor:
 def join(patches: Tensor, patch: int, height: int, width: int) -> Tensor:
     """What `cut` undoes: [B, L, P] -> [B, C, H, W]."""
     return F.fold(patches.transpose(1, 2), (height, width), patch, stride=patch)
-
-
-def pick(patches: Tensor, which: Tensor) -> Tensor:
-    """Of [B, L, P], those at `which` [B, K]: [B, K, P]."""
-    return patches.gather(1, which[:, :, None].expand(-1, -1, patches.shape[2]))
 
 
 class PatchDecoder(nn.Module):

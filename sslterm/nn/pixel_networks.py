@@ -1,5 +1,7 @@
 """The networks of PixelCNN: numbers at every pixel that depend only on the pixels before it.
 
+That of PixelRNN is in `recurrent_pixels`.
+
 A network is called as `network(x, network.context(x), label)` over whole images. To paint, `context` is called once a
 row and the network once for every value, with a `Memory` in place of `everywhere`.
 
@@ -48,7 +50,7 @@ class Size:
     even: bool
 
 
-class _Head(nn.Module):
+class Head(nn.Module):
     """ReLU - 1x1 - ReLU - 1x1 (table 1 of 1601.06759)."""
 
     def __init__(self, size: Size) -> None:
@@ -94,7 +96,7 @@ class OriginalPixelNetwork(PixelNetwork):
         self.blocks = nn.ModuleList(
             _ResidualBlock(size.width, size.kernel, size.groups) for _ in range(size.blocks)
         )
-        self.head = _Head(size)
+        self.head = Head(size)
         self.entrances = (self.first,)
 
     def context(self, x: Tensor, label: Tensor | None = None, apply: Apply = everywhere) -> list[Tensor]:
@@ -139,7 +141,7 @@ class GatedPixelNetwork(PixelNetwork):
             for _ in range(size.blocks)
         ]
         self.layers = nn.ModuleList([first, *rest])
-        self.head = _Head(size)
+        self.head = Head(size)
         self.entrances = (first.vertical, first.horizontal)
 
     def context(self, x: Tensor, label: Tensor | None = None, apply: Apply = everywhere) -> list[Tensor]:
@@ -171,7 +173,7 @@ class _GatedLayer(nn.Module):
         self.first = first
         self.vertical = vertical_conv(channels, 2 * width, kernel, first=first)
         self.link = CausalConv(2 * width, 2 * width, (1, 1), left=0, right=0)  # rows above are known in full
-        self.horizontal = horizontal_conv(channels, 2 * width, kernel, kind, groups=groups, gates=True)
+        self.horizontal = horizontal_conv(channels, 2 * width, kernel, kind, groups=groups, parts=2)
         self.out = masked_conv(width, width, 1, "B", groups=groups)
         self.classes = classes
         if classes:

@@ -1,4 +1,5 @@
-"""What a pixel of a PixelCNN can be: a bit, one of 256 levels, or 256 levels under a mixture of logistics.
+"""What a pixel of a density in raster order can be: a bit, one of 256 levels, 256 levels under a mixture of
+logistics, or one of K codes, which have no order.
 
 Each kind says how many numbers a network gives for a pixel, and turns them into log-probabilities and draws.
 
@@ -153,6 +154,25 @@ class LogisticMixture(PixelValues):
         for before in range(channel):
             mean = mean + lean[:, first + before] * x[:, before, None]
         return mean
+
+
+class Codes(PixelValues):
+    """One of K codes; x [B, 1, H, W] holds their numbers 0 ... K - 1 as float32. The network sees them one-hot."""
+
+    protocol = "codes"
+
+    def __init__(self, codes: int) -> None:
+        self.channels = self.groups = 1
+        self.codes = self.numbers = codes
+
+    def to_network(self, x: Tensor) -> Tensor:
+        return F.one_hot(x[:, 0].long(), self.codes).movedim(-1, 1).float()
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        return -F.cross_entropy(output, x[:, 0].long(), reduction="none")
+
+    def draw(self, output: Tensor, pixel: Tensor, group: int, uniform: Tensor) -> Tensor:
+        return pick(output.softmax(1), uniform[:, 0])[:, None]
 
 
 def values_of_pixels(

@@ -10,13 +10,17 @@ Shapes: images [B, C, H, W] in [-1, 1] of side 4 * 2^len(widths); codes [B, Z]; 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor, nn
 
 from sslterm.nn.norm import BatchNorm
+from sslterm.nn.spectral import SpectralConv2d
 
 CORE = 4
 """Side of the innermost feature map, in pixels."""
+JudgeNorm = Literal["batch", "none", "spectral"]
+"""What is normalized in a discriminator or critic: activations over the batch, nothing, or the weights."""
 
 
 def check_side(height: int, width: int, widths: Sequence[int]) -> None:
@@ -73,18 +77,23 @@ class StridedDiscriminator(nn.Module):
         channels: of the images.
         widths: channels of the feature maps, from the image inwards.
         leak: slope of the leaky ReLU below 0.
+        norm: "batch" as in DCGAN; a critic under a gradient penalty must judge each image by itself.
     """
 
-    def __init__(self, channels: int, widths: Sequence[int], *, leak: float) -> None:
+    def __init__(
+        self, channels: int, widths: Sequence[int], *, leak: float, norm: JudgeNorm = "batch"
+    ) -> None:
         super().__init__()
+        layer = SpectralConv2d if norm == "spectral" else nn.Conv2d
         self.convolutions = nn.ModuleList()
         self.norms = nn.ModuleList()
         for number, planes in enumerate(widths):
-            self.convolutions.append(nn.Conv2d(channels, planes, 4, stride=2, padding=1, bias=number == 0))
-            self.norms.append(BatchNorm(planes) if number else nn.Identity())
+            normed = norm == "batch" and number > 0  # whose shift makes a bias needless
+            self.convolutions.append(layer(channels, planes, 4, stride=2, padding=1, bias=not normed))
+            self.norms.append(BatchNorm(planes) if normed else nn.Identity())
             channels = planes
         self.activation = nn.LeakyReLU(leak, inplace=True)
-        self.judge = nn.Conv2d(channels, 1, CORE)  # 4x4 -> 1x1
+        self.judge = layer(channels, 1, CORE)  # 4x4 -> 1x1
 
     def feature_maps(self, images: Tensor, *, remember: bool = True) -> list[Tensor]:
         """The output of every layer, [B, c, h, w], shallow to deep.

@@ -49,8 +49,10 @@ def windows(images: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
 
 def pick(choices: Tensor, which: Tensor) -> Tensor:
     """Of choices [B, K, ...], those that which [B] or [B, n] says: [B, ...] or [B, n, ...]."""
-    rows = torch.arange(len(choices), device=choices.device)
-    return choices[rows.view(-1, *(1,) * (which.ndim - 1)), which]
+    rest = choices.shape[2:]
+    index = which.view(len(which), -1, *(1,) * len(rest)).expand(-1, -1, *rest)
+    picked = choices.gather(1, index)
+    return picked if which.ndim == 2 else picked.squeeze(1)
 
 
 def normalized(tiles: Tensor, *, least: float = 1e-3) -> Tensor:

@@ -44,11 +44,17 @@ _TITLES: Final[Mapping[str, str]] = {
     "images_per_second": "speed",
     "bits_per_dim": "negative log-likelihood",
     "kl": "KL",
+    "accuracy_real": "accuracy",
+    "accuracy_fake": "accuracy",
+    "gap": "critic's gap",
+    "sample_spread": "spread of samples (1: that of images)",
 }
 _DATA: Final = re.compile(r"([^\[]*)(?:\[(.*)\])?$", re.DOTALL)
 """A quantity, and the data it was measured on where that is said: "knn[cifar10]"."""
 _BASELINE: Final = "_pixels"
 """How metrics end that say what raw pixels reach."""
+_JUDGED: Final = {"_real": "real", "_fake": "generated"}
+"""How metrics of real and of generated images end, and what their lines are called."""
 FEWEST_TO_SMOOTH: Final = 30
 """Of fewer points, an average would say what none of them does."""
 _LAST: Final = ("lr", "grad_norm", "images_per_second")
@@ -108,17 +114,24 @@ def line_name(metric: str) -> str:
     where = where_of(metric)
     if what_of(metric).endswith(_BASELINE):
         return "raw pixels"
+    for suffix, kind in _JUDGED.items():
+        if what_of(metric).endswith(suffix):
+            return kind
     return {"main": "train", "": what_of(metric)}.get(where, where)
 
 
 def choose_charts(metrics: Iterable[str], headline: str = "") -> list[Chart]:
     """Charts in the order of their worth: the headline, losses, what is held out, all else, rates and speeds.
 
-    Curves of one quantity share a chart, the held-out one on top, with what raw pixels reach beside it.
+    Curves of one quantity share a chart, the held-out one on top, with what raw pixels reach beside it; so do what a
+    discriminator makes of real and of generated images.
     """
     groups: dict[str, list[str]] = {}
     for metric in sorted(metrics):
-        groups.setdefault(what_of(metric).removesuffix(_BASELINE), []).append(metric)
+        what = what_of(metric)
+        for suffix in (_BASELINE, *_JUDGED):
+            what = what.removesuffix(suffix)
+        groups.setdefault(what, []).append(metric)
     charts = [
         Chart(what, tuple(sorted(names, key=lambda name: (name != headline, where_of(name) != "test", name))))
         for what, names in groups.items()

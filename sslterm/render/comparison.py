@@ -15,7 +15,7 @@ from sslterm.render.overlay import letter, name_of
 from sslterm.render.quantity import duration, number, whole
 from sslterm.run.comparison import Side, about_run, best_of, better, differences, shared_panels
 from sslterm.run.reader import RunReader
-from sslterm.run.results import PROBE
+from sslterm.run.results import AFTERWARDS
 
 BEST = "◆"
 """Stands before the best value of a column."""
@@ -101,7 +101,9 @@ def _metric_columns(sides: Sequence[Side], metric: str) -> list[Column]:
     last = [side.last(metric) for side in sides]
     shown = tuple(number(side.results[metric].last) if metric in side.results else NOTHING for side in sides)
     columns = [Column(name, shown, right=True, best=best_of(last, judged))]
-    if direction and where_of(metric) != PROBE:  # what is measured afterwards has no course, and so no best
+    if (
+        direction and where_of(metric) not in AFTERWARDS
+    ):  # what is measured afterwards has no course, and so no best
         best = [side.results[metric].best if metric in side.results else None for side in sides]
         texts = tuple(NOTHING if value is None else number(value) for value in best)
         columns.append(Column("best", texts, right=True, best=best_of(best, judged)))

@@ -27,7 +27,7 @@ from sslterm.render.plot import Line, Plot, Ranges
 from sslterm.render.smoothing import smoothed
 from sslterm.render.view import ChartView
 from sslterm.run.reader import RunReader
-from sslterm.run.results import PROBE
+from sslterm.run.results import AFTERWARDS
 
 OVER_IMAGES: Final = ChartView(axis="images")
 """Runs of different batches compare over images."""
@@ -102,7 +102,7 @@ def name_of(metric: str) -> str:
     """A metric in words with where it was measured, without its unit: "-ELBO (test)", "loss (generator)"."""
     title, where = title_of(metric), where_of(metric)
     where = "train" if where == "main" else where
-    if not where or where in ("speed", PROBE):
+    if not where or where in {"speed", *AFTERWARDS}:
         return title
     head, _, rest = title.partition(" (")
     return f"{head} ({where}, {rest}" if rest else f"{title} ({where})"

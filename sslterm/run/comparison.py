@@ -20,11 +20,12 @@ Direction = Literal["higher", "lower", ""]
 
 _HIGHER: Final = frozenset(
     {"accuracy", "knn", "linear", "linear-sgd", "lowshot", "finetune", "rankme", "precision", "recall", "coverage",
-     "smallest_class", "images_per_second", "ais_effective_chains", "tiles_in_place", "colour", "J", "F", "J&F"}
+     "smallest_class", "CS", "TSTR", "label_agreement", "images_per_second",
+     "ais_effective_chains", "tiles_in_place", "colour", "J", "F", "J&F"}
 )  # fmt: skip
 _LOWER: Final = frozenset(
     {"loss", "mse", "mse_restored", "mse_masked", "neg_elbo", "nll", "nll_estimate", "iw_nll", "bits_per_dim",
-     "FD", "class_kl"}
+     "FD", "KD", "C2ST", "class_kl"}
 )  # fmt: skip
 _UNIT: Final = re.compile(r"_(nats|bits_per_dim|bits)$")
 _OPPONENTS: Final = frozenset({"generator", "discriminator", "critic"})

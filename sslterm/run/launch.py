@@ -15,7 +15,8 @@ from sslterm.errors import DataError, ExitCode, SsltermError, UsageError
 from sslterm.run.events import EventsReader
 from sslterm.run.files import draft_of, read_file, replace_file
 from sslterm.run.json_values import parse_object
-from sslterm.run.layout import INITIAL, INITIAL_SUFFIXES, RunDirectory, holder
+from sslterm.run.layout import INITIAL, INITIAL_SUFFIXES, RunDirectory
+from sslterm.run.lock import holder
 from sslterm.run.metrics import MetricsReader
 from sslterm.run.status import LIVE_STATES, is_alive, read_status
 

@@ -1,4 +1,4 @@
-"""Where things are in a run directory, how one is made, found and held.
+"""Where things are in a run directory, how one is made and found.
 
 runs/<method>-<preset>-<n>/
   config.toml     resolved and complete, written once: the only input to `resume`
@@ -18,19 +18,14 @@ runs/<method>-<preset>-<n>/
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import math
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sslterm.errors import DataError, UsageError, did_you_mean
-from sslterm.run.files import remove_old_drafts
-from sslterm.run.status import LIVE_STATES, read_status, state_now
+from sslterm.run.status import read_status
 
 ENVIRONMENT = "SSLTERM_RUNS"
 """Names the folder of all runs."""
@@ -265,70 +260,3 @@ def _hint(text: str, runs: list[RunDirectory]) -> str:
     if hint.startswith("there is:") and len(names) > _CANDIDATES_SHOWN:
         return "there is: " + ", ".join(names[:_CANDIDATES_SHOWN]) + ", ...; all of them: sslterm runs list"
     return hint or "start one: sslterm train vae --preset digits"
-
-
-@contextmanager
-def hold(run: RunDirectory) -> Iterator[None]:
-    """Hold a run for training: a second trainer is refused until this one ends, however it ends.
-
-    The kernel drops the lock with the process. Where the file system knows no locks, a heartbeat decides.
-
-    Raises:
-        UsageError: another process trains it; the message names its pid.
-        DataError: the run directory is missing or read-only.
-    """
-    try:
-        descriptor = os.open(run.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise DataError(f"cannot write to the run directory {run.path}: {error.strerror}") from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise _held(run, os.pread(descriptor, 20, 0).decode(errors="replace").strip()) from error
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
-                raise DataError(f"cannot lock the run directory {run.path}: {error.strerror}") from error
-            _check_heartbeat(run)
-        try:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        except OSError as error:
-            raise DataError(f"cannot write to the run directory {run.path}: {error.strerror}") from error
-        for folder in (run.path, run.control, *run.panels.glob("*")):
-            remove_old_drafts(folder)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def holder(run: RunDirectory) -> int | None:
-    """The pid of the process on this host that holds a run for training; None where none does, or none can tell."""
-    try:
-        descriptor = os.open(run.path / ".lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pid = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
-        return int(pid) if pid.isascii() and pid.isdecimal() else None
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return None
-
-
-def _held(run: RunDirectory, pid: str) -> UsageError:
-    by = f" by process {pid}" if pid else ""
-    return UsageError(
-        f"{run.name} is being trained already{by}",
-        f"watch it: sslterm monitor {run.name}; end it: sslterm stop {run.name}",
-    )
-
-
-def _check_heartbeat(run: RunDirectory) -> None:
-    status = read_status(run.status)
-    if status is not None and status.pid != os.getpid() and state_now(status) in LIVE_STATES:
-        raise _held(run, str(status.pid))

@@ -18,7 +18,7 @@ from sslterm.run.json_values import parse_object
 from sslterm.run.layout import RunDirectory
 from sslterm.run.metrics import MetricsReader
 from sslterm.run.panels import Panel, load_panel
-from sslterm.run.results import measured
+from sslterm.run.results import Evaluated, evaluated, measured
 from sslterm.run.status import Status, read_status, state_now
 
 STARTING_SECONDS = 60.0
@@ -55,6 +55,11 @@ class RunReader:
     def measured(self) -> dict[str, tuple[float, int]]:
         """By name: what was measured of a checkpoint afterwards, and after how many training images."""
         return measured(self._results.events)
+
+    @property
+    def evaluated(self) -> dict[str, Evaluated]:
+        """By name: the figures that `sslterm evaluate` gave last, with floors and the untrained network's."""
+        return evaluated(self._results.events)
 
     @property
     def panels(self) -> dict[str, list[int]]:

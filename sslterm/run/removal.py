@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 
 from sslterm.errors import SsltermError, UsageError
-from sslterm.run.layout import RunDirectory, hold
+from sslterm.run.layout import RunDirectory
+from sslterm.run.lock import hold
 from sslterm.run.status import LIVE_STATES, read_status, state_now
 
 

@@ -25,6 +25,7 @@ from sslterm.run.comparison import Side, drawn_by, main_headline, moments, side_
 from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory
 from sslterm.run.reader import RunReader
+from sslterm.run.results import probed
 
 
 class Comparison:
@@ -90,7 +91,7 @@ class Comparison:
     def shown_metrics(self) -> list[str]:
         """The metrics of the table: what the runs are judged by, and the chosen one."""
         first = main_headline(headlines_of(self.readers), self.readers)
-        afterwards = [name for reader in self.readers for name in reader.measured]
+        afterwards = [name for reader in self.readers for name in probed(reader.measured)]
         return [name for name in dict.fromkeys([first, self.metric, *afterwards]) if name]
 
     def sides(self) -> list[Side]:

@@ -6,7 +6,8 @@ import subprocess
 
 from sslterm.errors import SsltermError, UsageError
 from sslterm.run.launch import start_trainer
-from sslterm.run.layout import RunDirectory, holder
+from sslterm.run.layout import RunDirectory
+from sslterm.run.lock import holder
 from sslterm.run.status import LIVE_STATES, read_status, state_now
 
 

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sslterm.catalog import CATALOG
 from sslterm.engine.build import build_method
-from sslterm.errors import DataError, UsageError, did_you_mean
+from sslterm.errors import DataError, SsltermError, UsageError
 from sslterm.evaluate.features import choose, encode, evaluating, own_randomness, rankme, relative_std
-from sslterm.evaluate.fidelity import SAMPLES, draw_samples, fidelity
+from sslterm.evaluate.fidelity import LeaveOut
 from sslterm.evaluate.likelihood import ImportanceWeighted, Unnormalized, likelihood
 from sslterm.evaluate.online import reconstruction_error, solved
-from sslterm.evaluate.panels import images_panel, reconstructions_panel
+from sslterm.evaluate.panels import reconstructions_panel
 from sslterm.evaluate.tracking import tracking
 from sslterm.methods.base import Encodes, Likelihood, Method, Reconstructs, Samples, Solves, Tracks
 from sslterm.nn.ais import BETAS, CHAINS
+from sslterm.run.events import append_event
+from sslterm.run.results import EVALUATE
 from sslterm.worker.desk import Desk, read_image
 from sslterm.worker.embedding import embed, neighbours
 from sslterm.worker.explore import CODES, code_of, decode_codes, explore, interpolate, traverse
 from sslterm.worker.exporting import export
 from sslterm.worker.features import search, write_all
-from sslterm.worker.outputs import Report, Stage, partial_reporter, stages, write_output
+from sslterm.worker.outputs import Report, Stage, check_out, stages, write_output
 from sslterm.worker.prediction import predict
 from sslterm.worker.probing import probe_run
+from sslterm.worker.quality import sample_quality
 from sslterm.worker.requests import (
     Code,
     Colorize,
@@ -50,6 +53,7 @@ from sslterm.worker.requests import (
     Traverse,
 )
 from sslterm.worker.restore import colorize, complete
+from sslterm.worker.sampling import choosing, sample
 from sslterm.worker.tracking import track
 
 
@@ -62,7 +66,7 @@ def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
     result: dict[str, Any]
     match request:
         case Sample():
-            result = _sample(desk, request, report)
+            result = sample(desk, request, report)
         case Traverse():
             result = traverse(desk, request, report)
         case Reconstruct():
@@ -78,7 +82,8 @@ def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
         case Probe():
             result = probe_run(desk, request, report)
         case Evaluate():
-            result = _evaluate(desk, request, report)
+            with choosing(desk, request.sampling) as chosen:
+                result = _evaluate(desk, request, report, chosen)
         case Explore():
             result = explore(desk, request)
         case Decode():
@@ -103,44 +108,11 @@ def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
     return {"run": desk.run.name, **result}
 
 
-def _sample(desk: Desk, request: Sample, report: Report) -> dict[str, Any]:
-    method = desk.loaded.method
-    if not isinstance(method, Samples):
-        raise desk.cannot("sample")
-    label = _label(desk, request.label)
-    images = draw_samples(
-        method, request.n, seed=request.seed, label=label,
-        progress=stages(report), watch=partial_reporter(report) if request.watch else lambda partial: None,
-    )  # fmt: skip
-    which = "" if label is None else f", class {request.label}"
-    panel = images_panel("samples", images, f"{request.n} samples{which}, seed {request.seed}")
-    stem = f"sample-{desk.loaded.images}-seed{request.seed}" + ("" if label is None else f"-class{label}")
-    return {
-        "path": write_output(desk.run, panel, stem, request.out),
-        "n": request.n,
-        "seed": request.seed,
-        "label": label,
-    }
-
-
-def _label(desk: Desk, text: str) -> int | None:
-    """The class that a label on the command line means."""
-    if not text:
-        return None
-    name, classes = desk.loaded.experiment.run.method, desk.loaded.source.class_names
-    if not (name in CATALOG and CATALOG[name].uses_labels):
-        raise UsageError(f"{name} is not class-conditional: it cannot sample a class", "leave --label out")
-    if text in classes:
-        return list(classes).index(text)
-    if text.isdecimal() and int(text) < len(classes):
-        return int(text)
-    raise UsageError(f"there is no class {text!r} in {desk.data}", did_you_mean(text, classes))
-
-
 def _reconstruct(desk: Desk, request: Reconstruct, report: Report) -> dict[str, Any]:
     method = desk.loaded.method
     if not isinstance(method, Reconstructs):
         raise desk.cannot("reconstruct")
+    check_out(request.out, request.images)
     report_stage = stages(report)
     results: list[dict[str, Any]] = []
     with evaluating(desk.loaded.method), own_randomness(desk.device, request.seed):
@@ -157,10 +129,6 @@ def _reconstruct(desk: Desk, request: Reconstruct, report: Report) -> dict[str, 
                 {"image": f"test[{position}]", "path": path, "mse": error}
                 for position, error in zip(index.tolist(), errors.tolist(), strict=True)
             ]
-        elif request.out and len(request.images) > 1:
-            raise UsageError(
-                "--out names one file, and there are several images", "leave it out, or give one image"
-            )
         for number, name in enumerate(request.images):
             report_stage("reconstructing", number, len(request.images))
             image = read_image(Path(name), desk.loaded.inputs.shape).to(desk.device)
@@ -178,7 +146,8 @@ def _untrained(desk: Desk) -> Method:
     return build_method(desk.loaded.experiment, desk.loaded.inputs).to(desk.device)
 
 
-def _evaluate(desk: Desk, request: Evaluate, report: Report) -> dict[str, Any]:
+def _evaluate(desk: Desk, request: Evaluate, report: Report, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """All figures that the method's capabilities allow, `chosen` saying how its samples are drawn."""
     method = desk.loaded.method
     if not isinstance(method, Likelihood | Samples | Reconstructs | Encodes | Solves | Tracks):
         raise desk.cannot("evaluate")
@@ -199,18 +168,26 @@ def _evaluate(desk: Desk, request: Evaluate, report: Report) -> dict[str, Any]:
         )
     results: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
-    for what, measure in _measures(desk, request, stages(report)):
+    pictures: list[dict[str, str]] = []
+
+    def leave_out(what: str, error: SsltermError) -> None:
+        skipped.append({"name": what, "reason": error.message, "hint": error.hint})
+
+    for what, measure in _measures(desk, request, stages(report), leave_out, pictures):
         try:
             results += measure
         except (UsageError, DataError) as error:  # too few images for one measure says nothing of the others
-            skipped.append({"name": what, "reason": error.message, "hint": error.hint})
+            leave_out(what, error)
     if not results:
         raise UsageError(skipped[0]["reason"], skipped[0]["hint"])
-    return {"data": desk.data, "images": desk.loaded.images, "results": results, "skipped": skipped}
+    found = {"data": desk.data, "images": desk.loaded.images, "sampling": dict(chosen), "results": results}
+    with suppress(OSError):  # a run that is read-only can be evaluated all the same
+        append_event(desk.run.results, EVALUATE, **found)
+    return {**found, "skipped": skipped, "pictures": pictures}
 
 
 def _measures(
-    desk: Desk, request: Evaluate, progress: Stage
+    desk: Desk, request: Evaluate, progress: Stage, leave_out: LeaveOut, pictures: list[dict[str, str]]
 ) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
     """(what is measured, its results) by capability."""
     method, n, seed = desk.loaded.method, request.n or None, request.seed
@@ -231,9 +208,7 @@ def _measures(
     if isinstance(method, Encodes):
         yield "embedding", _embedding(method, desk, n, seed)
     if isinstance(method, Samples):
-        yield "FD", fidelity(
-            method, desk.space(progress), desk.train, desk.test, n=n or SAMPLES, seed=seed, progress=progress
-        )  # fmt: skip
+        yield "samples", sample_quality(desk, request, progress, leave_out, pictures)
 
 
 def _reconstruction(method: Reconstructs, desk: Desk, n: int | None, seed: int) -> Iterator[dict[str, Any]]:

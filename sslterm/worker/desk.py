@@ -18,11 +18,12 @@ from sslterm.data.decode import UnreadableError, decode
 from sslterm.data.source import Footage, Source, load_footage, load_source
 from sslterm.data.store import Store
 from sslterm.engine.checkpoint import newest_checkpoint
-from sslterm.engine.load import Loaded
+from sslterm.engine.load import Loaded, load_method
 from sslterm.errors import DataError, UsageError
+from sslterm.evaluate.feature_spaces import encoder_space, pixel_space
 from sslterm.evaluate.features import BATCH, choose
 from sslterm.evaluate.judge import Space, make_space
-from sslterm.methods.base import CAPABILITIES
+from sslterm.methods.base import CAPABILITIES, Encodes
 from sslterm.run.layout import RunDirectory
 from sslterm.worker.outputs import Stage
 
@@ -43,7 +44,7 @@ class Desk:
         self.device = device
         self.maps: dict[Hashable, Any] = {}
         """Embeddings and their maps, made once for each checkpoint."""
-        self._space: Space | None = None
+        self._spaces: dict[str, Space] = {}
 
     @cached_property
     def train(self) -> Store:
@@ -64,11 +65,30 @@ class Desk:
             raise UsageError(f"{self.data} has no video", "name a clip")
         return load_footage(section, progress)
 
-    def space(self, progress: Stage) -> Space:
-        """Where samples are judged; made once."""
-        if self._space is None:
-            self._space = make_space(self.data, self.train, self.test, device=self.device, progress=progress)
-        return self._space
+    def space(self, which: str, progress: Stage) -> Space:
+        """Where samples are judged: by the judge, in pixels, or by the encoder of the run at a path; made once.
+
+        Raises:
+            SsltermError: there is no such run, or it cannot encode images.
+        """
+        if which not in self._spaces:
+            self._spaces[which] = self._make_space(which, progress)
+        return self._spaces[which]
+
+    def _make_space(self, which: str, progress: Stage) -> Space:
+        if which == "judge":
+            return make_space(self.data, self.train, self.test, device=self.device, progress=progress)
+        if which == "pixels":
+            return pixel_space(self.data, self.train, self.test)
+        run = RunDirectory(Path(which))
+        other = load_method(run, self.device, progress=progress)
+        if not isinstance(other.method, Encodes) or other.inputs.frames:
+            what = "encodes clips, not images" if other.inputs.frames else "cannot encode"
+            raise UsageError(
+                f"{run.name} {what}: there is no space to judge samples in",
+                "take --space judge, --space pixels, or a run that `sslterm probe` takes",
+            )
+        return encoder_space(run.name, other.method, other.inputs.shape, self.device)
 
     def reload(self) -> None:
         """Take the weights of the newest checkpoint; data and method stay.
@@ -105,9 +125,10 @@ class Desk:
 def other_source(desk: Desk, name: str, progress: Stage) -> Source:
     """Another data set at the size and with the channels that the run was trained on."""
     inputs, path = desk.loaded.inputs, Path(name).expanduser()
+    folder = name not in SOURCES and path.is_dir()
     trained_on = desk.loaded.experiment.data
     section = DataConfig(
-        name="folder" if path.is_dir() else name, path=str(path.resolve()) if path.is_dir() else "",
+        name="folder" if folder else name, path=str(path.resolve()) if folder else "",
         size=inputs.height, train_images=0, test_images=0, seed=trained_on.seed,
     )  # fmt: skip
     if isinstance(trained_on, ClipConfig) and name in SOURCES and SOURCES[name].kind == "clips":
@@ -120,7 +141,7 @@ def other_source(desk: Desk, name: str, progress: Stage) -> Source:
         dataclasses.replace(split, images=_with_channels(split.images, inputs.channels))
         for split in (source.train, source.test)
     )
-    called = path.resolve().name if path.is_dir() else source.name  # of all that is named "folder", which
+    called = path.resolve().name if folder else source.name  # of all that is named "folder", which
     return dataclasses.replace(source, name=called, train=train, test=test)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,18 @@ def to_bytes(images: Tensor) -> NDArray[np.uint8]:
 def pack_images(images: Tensor) -> dict[str, Any]:
     """Images [N, C, H, W] in [0, 1] as they are sent: {shape, uint8}."""
     return pack(to_bytes(images))
+
+
+def check_out(out: str, images: Sequence[str]) -> None:
+    """One file takes what is made of one image.
+
+    Raises:
+        UsageError: there are several.
+    """
+    if out and len(images) > 1:
+        raise UsageError(
+            "--out names one file, and there are several images", "leave it out, or give one image"
+        )
 
 
 def within_bounds(images: Tensor, side: int = 0) -> Tensor:

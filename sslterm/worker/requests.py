@@ -14,10 +14,13 @@ from sslterm.errors import UsageError, did_you_mean
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    n: Count = 64
+    n: Natural = 0
+    """0 takes 64, or 10 in each row."""
     seed: Natural = 0
     label: str = ""
-    """Number or name of a class; "" leaves it to the method."""
+    """Number or name of a class; "" leaves it to the method, "all" and "0,1,2" give each a row."""
+    sampling: tuple[str, ...] = ()
+    """What is chosen of the method's `sampling`: "truncation=0.5"; "weights=all", "truncation=2,1" give each a row."""
     out: str = ""
     watch: bool = False
     """Report partial samples too."""
@@ -123,9 +126,13 @@ class Evaluate:
     """Held-out images, and samples; 0 takes all images and 1,000 samples."""
     samples: Natural = 0
     """Importance samples of the bound; 0 leaves it out."""
+    sampling: tuple[str, ...] = ()
+    """What is chosen of the method's `sampling`: "weights=raw"."""
     betas: Natural = 0
     chains: Natural = 0
     """Steps and chains of annealed importance sampling, where log Z is estimated; 0 takes 10,000 and 100."""
+    space: str = "judge"
+    """What samples are judged in: "judge", "pixels", or the folder of a run that can encode."""
     seed: Natural = 0
 
 

@@ -26,7 +26,7 @@ from sslterm.nn.lab import grey_of, lab_to_rgb, rgb_to_lab
 from sslterm.nn.masks import NOISE_SIDE, MaskKind, fill_with_border, hidden_error, make_masks
 from sslterm.run.panels import Panel
 from sslterm.worker.desk import Desk, read_image
-from sslterm.worker.outputs import Report, partial_reporter, stages, write_output, write_picture
+from sslterm.worker.outputs import Report, check_out, partial_reporter, stages, write_output, write_picture
 from sslterm.worker.requests import Colorize, Complete
 
 MASK_KINDS: tuple[MaskKind, ...] = get_args(MaskKind)
@@ -48,7 +48,7 @@ def complete(desk: Desk, request: Complete, report: Report) -> dict[str, Any]:
                 watch(partial)
         return partial
 
-    _check_out(request.out, request.images)
+    check_out(request.out, request.images)
     with evaluating(desk.loaded.method), own_randomness(desk.device, request.seed):
         if request.images:
             results = [
@@ -96,7 +96,7 @@ def colorize(desk: Desk, request: Colorize, report: Report) -> dict[str, Any]:
     method = desk.loaded.method
     if not isinstance(method, Colorizes):
         raise desk.cannot("colorize")
-    _check_out(request.out, request.images)
+    check_out(request.out, request.images)
     with evaluating(desk.loaded.method), own_randomness(desk.device, request.seed):
         if request.images:
             results = [
@@ -234,13 +234,6 @@ def _pictures(desk: Desk, names: Sequence[str], what: str, report: Report) -> It
     for number, name in enumerate(names):
         stage(what, number, len(names))
         yield read_image(Path(name), (channels, 0, 0)).to(desk.device), name
-
-
-def _check_out(out: str, names: Sequence[str]) -> None:
-    if out and len(names) > 1:
-        raise UsageError(
-            "--out names one file, and there are several images", "leave it out, or give one image"
-        )
 
 
 def _resize(images: Tensor, size: Sequence[int], *, clip: bool = True) -> Tensor:

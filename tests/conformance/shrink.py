@@ -16,6 +16,7 @@ from sslterm.data.source import load_source
 from sslterm.engine.controls import Controls
 from sslterm.engine.loop import Trainer
 from sslterm.engine.scribe import Scribe
+from sslterm.nn.progressive import levels_of
 from sslterm.render.png import write_png
 from sslterm.run.layout import RunDirectory
 from sslterm.run.status import Status
@@ -26,8 +27,16 @@ METHODS = [(method, preset_names(method)[0]) for method in CATALOG if preset_nam
 
 GREY = {"digits", "mnist", "fashion-mnist", "kmnist"}
 WIDEST = 32
-LARGEST = {"dcgan": 64, "context-encoder": 128}
+MOST_UPDATES = 2
+LARGEST = {"biggan": 128, "context-encoder": 128, "dcgan": 64, "wgan": 64}
 """Sides of images that go with the numbers of widths in the presets."""
+
+U_NET = {"width": 8, "multipliers": [1, 2], "blocks": 1, "attention": [], "sampling_steps": 3}
+SMALLER: dict[str, dict[str, Any]] = {
+    "ddpm": U_NET | {"bound_steps": 4},
+    "flow-matching": U_NET | {"sampler": "euler", "tolerance": 0.3},
+}
+"""Networks of methods that ask them many times for one image."""
 
 
 def shrink(method: str, preset: str, *, batch: int = 16, steps: int = 12, **changes: Any) -> Experiment:
@@ -60,6 +69,14 @@ def shrink(method: str, preset: str, *, batch: int = 16, steps: int = 12, **chan
     for optim in table["optim"].values():
         optim["schedule"]["warmup_images"] = 0
     table["method"] = {key: _narrow(value) for key, value in table["method"].items()}
+    for key in table["method"]:
+        if key.endswith("_updates"):  # of a critic, for each of the generator
+            table["method"][key] = min(table["method"][key], MOST_UPDATES)
+    if method == "progan":
+        table["method"]["widths"] = table["method"]["widths"][: levels_of(data["size"])]
+    if method == "biggan":
+        table["method"]["standing_passes"] = 2
+    table["method"].update(SMALLER.get(method, {}))
     return parse_experiment(table, f"{method}/{preset} (shrunk)")
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
-from sslterm.methods.adversarial.dcgan import DCGAN, cross_entropy, slerp
-from sslterm.methods.base import Inputs, LossFn
+from sslterm.methods.adversarial.dcgan import DCGAN
+from sslterm.methods.adversarial.implicit import slerp
+from sslterm.methods.base import Inputs
+from sslterm.nn.gan_losses import cross_entropy
 from sslterm.nn.norm import BatchNorm
 from sslterm.nn.strided import StridedDiscriminator, StridedGenerator
+from tests.game import Recorder, real_batch, stream_of
 
 CONFIG = DCGAN.Config(
     latent_dim=6,
@@ -33,36 +34,6 @@ def build(config: DCGAN.Config = CONFIG, inputs: Inputs = INPUTS) -> DCGAN:
     return DCGAN(config, inputs)
 
 
-def real_batch(n: int = 10, inputs: Inputs = INPUTS) -> Batch:
-    images = torch.rand(n, *inputs.shape, generator=torch.Generator().manual_seed(1))
-    return Batch(images, torch.arange(n), torch.full((n,), -1))
-
-
-class Recorder:
-    """An `Update` that differentiates, records the gradients, and takes a plain gradient step."""
-
-    step, images, progress = 0, 0, 0.0
-
-    def __init__(self, method: DCGAN) -> None:
-        self.method = method
-        self.calls: list[tuple[str, set[str]]] = []
-
-    def __call__(self, name: str, loss_fn: LossFn, batch: Batch) -> dict[str, Tensor]:
-        group = self.method.parameter_groups()[name]
-        loss, _ = loss_fn(batch)
-        loss.backward(inputs=group)
-        graded = {key for key, value in self.method.named_parameters() if value.grad is not None}
-        self.calls.append((name, graded))
-        for parameter in group:
-            assert parameter.grad is not None
-            parameter.data -= 0.1 * parameter.grad
-            parameter.grad = None
-        return {}
-
-    def forget(self, module: nn.Module) -> None:
-        raise AssertionError("nothing is drawn anew")
-
-
 @pytest.mark.parametrize("label", [0.0, 0.9, 1.0])
 def test_cross_entropy_is_that_of_the_probabilities(label: float) -> None:
     logits = torch.linspace(-6, 6, 25, dtype=torch.float64)
@@ -72,7 +43,7 @@ def test_cross_entropy_is_that_of_the_probabilities(label: float) -> None:
 
 
 def test_losses_are_those_of_the_objective() -> None:
-    method, batch = build(), real_batch()
+    method, batch = build(), real_batch(INPUTS)
     torch.manual_seed(5)
     loss, aux = method.discriminator_loss(batch)
     torch.manual_seed(5)
@@ -91,12 +62,10 @@ def test_losses_are_those_of_the_objective() -> None:
 def test_a_step_is_one_update_of_each_on_one_batch_and_touches_no_other_weights() -> None:
     method = build().train()
     recorder = Recorder(method)
-    drawn = (real_batch() for _ in itertools.count())
     before = {name: value.clone() for name, value in method.named_parameters()}
-    method.step(drawn, recorder)
-    names = [name for name, _ in recorder.calls]
-    assert names == ["discriminator", "generator"]
-    for name, graded in recorder.calls:
+    method.step(stream_of(INPUTS), recorder)
+    assert [call.name for call in recorder.calls] == ["discriminator", "generator"]
+    for name, graded, _ in recorder.calls:
         assert graded == {key for key in before if key.startswith(name)}
     assert all(not torch.equal(value, before[name]) for name, value in method.named_parameters())
     groups = method.parameter_groups()
@@ -150,9 +119,9 @@ def test_widths_that_do_not_fit_the_images_are_a_usage_error(field: str) -> None
 def test_running_statistics_of_the_discriminator_are_those_of_real_images() -> None:
     method, alone = build().train(), build().train()
     for _ in range(3):
-        method.discriminator_loss(real_batch())
-        method.generator_loss(real_batch())
-        alone.discriminator(2 * real_batch().images - 1)
+        method.discriminator_loss(real_batch(INPUTS))
+        method.generator_loss(real_batch(INPUTS))
+        alone.discriminator(2 * real_batch(INPUTS).images - 1)
     for name, statistic in alone.discriminator.named_buffers():
         torch.testing.assert_close(method.discriminator.get_buffer(name), statistic)
     for name, statistic in method.generator.named_buffers():
@@ -162,7 +131,7 @@ def test_running_statistics_of_the_discriminator_are_those_of_real_images() -> N
 def test_a_sample_does_not_depend_on_those_beside_it() -> None:
     method = build().train()
     for _ in range(20):
-        method.generator_loss(real_batch())
+        method.generator_loss(real_batch(INPUTS))
     method.eval()
     (many,) = method.sample(8, torch.Generator().manual_seed(3))
     z = torch.randn(8, 6, generator=torch.Generator().manual_seed(3))

@@ -18,10 +18,11 @@ from sslterm.errors import UsageError
 from sslterm.evaluate.latent import codes_of
 from sslterm.evaluate.online import online_metrics
 from sslterm.methods.base import Inputs, Stream, Update
-from sslterm.methods.flow.flow import Flow, dequantize, from_logits, to_logits
+from sslterm.methods.flow.flow import Flow, from_logits, to_logits
 from sslterm.methods.flow.glow import Glow
 from sslterm.methods.flow.nice import NICE
 from sslterm.methods.flow.realnvp import RealNVP
+from sslterm.nn.bits import dequantize
 from sslterm.nn.coupling import CheckerboardCoupling, Scale, WeightNormConv
 from sslterm.nn.invertible import (
     ActNorm,

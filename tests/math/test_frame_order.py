@@ -258,7 +258,7 @@ def test_chance_is_said() -> None:
         ({"joint_features": 0}, "features of pairs"),
         ({"jitter": 16}, "leaves nothing of 16x16"),
         ({"gap": 3}, "no 4 frames of a clip are 3 apart within 8"),
-        ({"widths": ()}, "method.backbone"),
+        ({"widths": ()}, "method.widths"),
     ],
 )
 def test_what_cannot_work_is_refused(changes: dict[str, Any], message: str) -> None:

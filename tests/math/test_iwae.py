@@ -14,8 +14,8 @@ from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs
 from sslterm.methods.latent.iwae import IWAE, effective_draws, importance_weighted_bound
-from sslterm.methods.latent.latent_model import normal_log_density
 from sslterm.methods.latent.vae import VAE
+from sslterm.nn.observation import normal_log_density
 
 NOISE = 0.3
 
@@ -52,7 +52,7 @@ class LinearGaussian(IWAE):
         generator = torch.Generator().manual_seed(0)
         self.w = torch.linalg.qr(torch.randn(6, 2, generator=generator))[0] * torch.tensor([1.0, 2.0])
 
-    def observe(self, images: Tensor, draw: object = None) -> Tensor:
+    def observe(self, images: Tensor, generator: object = None) -> Tensor:
         return images
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sslterm.errors import UsageError
-from sslterm.methods.joint_embedding.embedder import build_encoder
+from sslterm.methods.encoder import build_encoder
 from sslterm.methods.joint_embedding.multi_crop import (
     MultiCrop,
     MultiCropConfig,

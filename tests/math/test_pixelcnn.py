@@ -254,7 +254,7 @@ def test_masks_of_groups() -> None:
     assert b.tolist() == [[1, 0, 0]] * 2 + [[1, 1, 0]] * 2 + [[1, 1, 1]] * 2
     assert group_mask(2, 4, "A").sum() == 0
     assert group_mask(2, 4, "B").sum() == 8
-    halves = group_mask(3, 6, "B", groups=3, gates=True)
+    halves = group_mask(3, 6, "B", groups=3, parts=2)
     assert torch.equal(halves[:3], halves[3:])
     assert torch.equal(halves[:3], torch.ones(3, 3).tril())
     uneven = group_mask(4, 4, "B", groups=3)  # groups 0 0 1 2

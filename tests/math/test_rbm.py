@@ -18,6 +18,7 @@ from sslterm.evaluate.online import online_metrics
 from sslterm.methods.base import Inputs
 from sslterm.methods.energy.rbm import RBM, free_energy
 from sslterm.nn.ais import summarize
+from sslterm.nn.bits import binarize
 
 VISIBLE, HIDDEN = 9, 4
 INPUTS = Inputs(channels=1, height=3, width=3, train_images=10)
@@ -258,9 +259,16 @@ def test_binarization() -> None:
     greys = torch.tensor([0.2, 0.5, 0.9]).view(-1, 1, 1, 1).expand(-1, 1, 3, 3)
     assert make(binarization="threshold").observe(greys)[:, 0].tolist() == [0.0, 0.0, 1.0]
     method = make()
-    bits = torch.stack([method.observe(greys, torch.bernoulli) for _ in range(2000)])
+    bits = torch.stack([method.observe(greys) for _ in range(2000)])
     assert set(bits.unique().tolist()) == {0.0, 1.0}
     torch.testing.assert_close(bits.mean((0, 2)), greys[:, 0, 0, 0], atol=0.02, rtol=0)
+
+
+def test_it_is_judged_by_the_bits_that_every_density_is_judged_by() -> None:
+    greys = torch.rand(20, 1, 3, 3)
+    seeded = [torch.Generator().manual_seed(3) for _ in range(2)]
+    bits = binarize(greys, "dynamic", seeded[0]).flatten(1)
+    assert torch.equal(make().observe(greys, seeded[1]), bits)
 
 
 def test_colours_are_refused() -> None:

@@ -13,8 +13,9 @@ from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs
-from sslterm.methods.latent.latent_model import kl_to_standard_normal, normal_log_density
+from sslterm.methods.latent.latent_model import kl_to_standard_normal
 from sslterm.methods.latent.vae import VAE
+from sslterm.nn.observation import normal_log_density
 
 
 def make(
@@ -104,7 +105,7 @@ def test_nats_of_a_gaussian_decoder_are_those_of_eight_bits() -> None:
     """Flat noise under a very wide decoder costs log 256 a value, and the width's own density."""
     method = make(decoder="gaussian", binarization="none")
     with torch.no_grad():
-        method.log_deviation.fill_(math.log(50.0))
+        method.observation.log_deviation.fill_(math.log(50.0))
     x, z = torch.rand(4, 1, 3, 2), torch.randn(4, 2)
     expected = 6 * (Normal(0.0, 50.0).log_prob(torch.tensor(0.0)).item() - math.log(256))
     assert method.log_conditional(x, z).tolist() == pytest.approx([expected] * 4, abs=2e-3)

@@ -22,7 +22,8 @@ def drawing_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 TRAINER = """
 import sys, time
 from pathlib import Path
-from sslterm.run.layout import RunDirectory, hold
+from sslterm.run.layout import RunDirectory
+from sslterm.run.lock import hold
 with hold(RunDirectory(Path(sys.argv[1]))):
     print("held", flush=True)
     time.sleep(60)

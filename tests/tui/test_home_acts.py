@@ -14,7 +14,8 @@ from textual.pilot import Pilot
 
 from sslterm.errors import UsageError
 from sslterm.run.launch import kill_trainer
-from sslterm.run.layout import RunDirectory, hold, list_runs
+from sslterm.run.layout import RunDirectory, list_runs
+from sslterm.run.lock import hold
 from sslterm.tui.screens.compare import CompareScreen
 from sslterm.tui.screens.dialog import Question
 from sslterm.tui.screens.home import HomeScreen
@@ -332,7 +333,7 @@ def test_killing_is_confirmed(trainer: tuple[RunDirectory, subprocess.Popen[str]
 
 
 def test_a_lock_that_nobody_holds_has_no_holder(tmp_path: Path) -> None:
-    from sslterm.run.layout import holder
+    from sslterm.run.lock import holder
 
     run = new_run(tmp_path)
     assert holder(run) is None

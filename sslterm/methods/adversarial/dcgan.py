@@ -20,9 +20,10 @@ Departures:
 
 Watch for:
     Near balance discriminator/real and discriminator/fake (the mean D of real and of generated images) stay
-    apart, but off 1 and 0. A discriminator loss near 0: it has won and the generator learns nothing more;
-    smooth its labels, lower its rate. Samples that look alike: mode collapse, seldom visible in the losses;
-    look at the samples, and at the class histogram of `evaluate`. The losses do not measure quality.
+    apart, but off 1 and 0, and so do the accuracies. A discriminator loss near 0: it has won and the generator
+    learns nothing more; smooth its labels, lower its rate. Samples that look alike: mode collapse, seldom visible
+    in the losses; look at the samples, at test/sample_spread (near 0), and at the class histogram of `evaluate`.
+    The losses do not measure quality.
 
 Shapes:
     B batch, Z code; images [B, C, H, W] in [0, 1] outside, in [-1, 1] inside; z [B, Z]; logits [B].
@@ -30,9 +31,8 @@ Shapes:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -41,16 +41,13 @@ from torch import Tensor, nn
 from sslterm.config.schema import Count, Fraction, NonNegative, Positive
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
-from sslterm.methods.base import Inputs, Method, Stream, Update
+from sslterm.methods.adversarial.implicit import Implicit
+from sslterm.methods.base import Inputs, Stream, Update
+from sslterm.nn.gan_losses import cross_entropy, non_saturating, standing
 from sslterm.nn.strided import CORE, StridedDiscriminator, StridedGenerator, check_side, init_normal
-from sslterm.rows import randn
-from sslterm.run.panels import Panel
-
-WALKS, WALK_STEPS = 6, 10
-"""Rows and columns of the interpolations panel."""
 
 
-class DCGAN(Method):
+class DCGAN(Implicit):
     @dataclass(frozen=True, kw_only=True)
     class Config:
         latent_dim: Count
@@ -65,7 +62,6 @@ class DCGAN(Method):
         """What the discriminator is to say of real images; below 1 it is smoothed."""
 
     couples_batch: ClassVar[bool] = True  # through BatchNorm
-    latent_prior: ClassVar[Literal["normal"]] = "normal"
 
     def __init__(self, config: Config, inputs: Inputs) -> None:
         super().__init__()
@@ -101,25 +97,17 @@ class DCGAN(Method):
         real = self.discriminator(2 * batch.images - 1)  # logits, [B]
         fake = self.discriminator(generated, remember=False)
         loss = cross_entropy(real, self.config.real_label) + cross_entropy(fake, 0.0)
-        return loss, {"real": real.sigmoid().mean(), "fake": fake.sigmoid().mean()}
+        return loss, {
+            "real": real.sigmoid().mean(),
+            "fake": fake.sigmoid().mean(),
+            **standing(real, fake),
+        }
 
     def generator_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         fake = self.discriminator(self.generate(batch), remember=False)
-        return cross_entropy(fake, 1.0), {}
-
-    def generate(self, batch: Batch) -> Tensor:
-        """As many images as there are in `batch`, of new noise, in [-1, 1]."""
-        generated: Tensor = self.generator(randn(len(batch), self.latent_dim, like=batch.images))
-        return generated
+        return non_saturating(fake), {}
 
     # -- what can be asked of a trained pair
-
-    def decode(self, z: Tensor) -> Tensor:
-        generated: Tensor = self.generator(z)
-        return (generated + 1) / 2
-
-    def sample(self, n: int, generator: torch.Generator, label: Tensor | None = None) -> Iterator[Tensor]:
-        yield self.decode(torch.randn(n, self.latent_dim, generator=generator, device=generator.device))
 
     def encode(self, images: Tensor) -> Tensor:
         """The discriminator's layers, max-pooled to a 4x4 grid and flattened (§5.1), [B, 16 sum c]."""
@@ -131,28 +119,3 @@ class DCGAN(Method):
         outputs = {f"conv{number}": part.float() for number, part in enumerate(maps, start=1)}
         outputs["pooled"] = self.encode(images)
         return outputs
-
-    def panels(self, batch: Batch) -> Iterator[Panel]:
-        ends = torch.randn(2, WALKS, 1, self.latent_dim, device=batch.images.device)
-        share = torch.linspace(0, 1, WALK_STEPS, device=ends.device).view(-1, 1)
-        walks = slerp(ends[0], ends[1], share).flatten(0, 1)  # [walks * steps, Z]
-        yield Panel(
-            name="interpolations",
-            kind="images",
-            array=self.decode(walks).cpu().numpy(),
-            caption=f"{WALKS} walks between two random codes each (§6.1)",
-            columns=WALK_STEPS,
-            low=0.0,
-            high=1.0,
-        )
-
-
-def cross_entropy(logits: Tensor, label: float) -> Tensor:
-    """Binary cross-entropy of logits [B] against one label for all, in nats."""
-    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
-
-
-def slerp(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
-    """Along the great circle between two codes [..., Z]: on it, codes are as long as those of training."""
-    angle = F.cosine_similarity(start, end, dim=-1).unsqueeze(-1).clamp(-1 + 1e-6, 1 - 1e-6).acos()
-    return (((1 - share) * angle).sin() * start + (share * angle).sin() * end) / angle.sin()

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from sslterm.nn.painting import Painting
+from sslterm.nn.tiles import pick
+
 CANDIDATES = 16
 """Paintings of an image to choose from."""
 AT_ONCE = 128
 """Candidates painted together."""
-
-Painting = Iterator[tuple[Tensor, Tensor]]
-"""Partial images [n, C, H, W], and log p of what is visible of them, as far as they are painted, in nats [n]."""
 
 
 def complete_by_candidates(
@@ -43,13 +43,8 @@ def complete_by_candidates(
         for painted, log_p in paint(many, holes):
             of_each = painted.unflatten(0, (len(rows), CANDIDATES))
             weight = log_p.view(len(rows), CANDIDATES).softmax(1)
-            done[rows] = torch.where(hole[rows], _take(of_each, weight.argmax(1)), images[rows])
+            done[rows] = torch.where(hole[rows], pick(of_each, weight.argmax(1)), images[rows])
             yield done.clone()
         chosen = torch.multinomial(weight, 1, generator=generator).squeeze(1)
-        done[rows] = torch.where(hole[rows], _take(of_each, chosen), images[rows])
+        done[rows] = torch.where(hole[rows], pick(of_each, chosen), images[rows])
     yield done
-
-
-def _take(candidates: Tensor, chosen: Tensor) -> Tensor:
-    """[B, K, ...] and [B] -> [B, ...]."""
-    return candidates[torch.arange(len(chosen), device=chosen.device), chosen]

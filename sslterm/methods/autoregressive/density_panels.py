@@ -26,19 +26,6 @@ def pixel_nats_panel(nats: Tensor, n: int, order: str) -> Panel:
     )
 
 
-def filters_panel(name: str, filters: Tensor, caption: str) -> Panel:
-    """Weights [N, H, W] as images, each on its own scale: grey is 0, white its largest magnitude, black minus it."""
-    scale = filters.abs().amax((1, 2), keepdim=True).clamp_min(1e-12)
-    return Panel(
-        name=name,
-        kind="images",
-        array=(0.5 + 0.5 * filters / scale).unsqueeze(1).float().cpu().numpy(),
-        caption=f"{caption}; grey is 0, each on its own scale",
-        low=0.0,
-        high=1.0,
-    )
-
-
 def receptive_field_panel(reach: Tensor, row: int, column: int, n: int) -> Panel:
     """What the conditional of a pixel listens to.
 

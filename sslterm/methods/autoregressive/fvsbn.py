@@ -33,9 +33,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslterm.data.batch import Batch
-from sslterm.methods.autoregressive.density_panels import filters_panel
 from sslterm.methods.autoregressive.ordered_bits import Order, OrderedBits, draw_order
 from sslterm.methods.base import Inputs
+from sslterm.methods.filters import filters_panel
 from sslterm.nn.bits import Binarization
 from sslterm.run.panels import Panel
 
@@ -83,9 +83,9 @@ class FVSBN(OrderedBits):
         weights = self.weight.tril(-1)[:, self.place]  # [D in the order, D in the image]
         shown = torch.linspace(0, self.pixels - 1, min(SHOWN, self.pixels - 1) + 1).round().long()[1:]
         yield filters_panel(
-            "conditionals",
-            weights[shown].view(-1, height, width),
+            weights[shown].view(-1, 1, height, width),
             f"weights of {len(shown)} pixels' logits on the pixels before them, from early in the order to late",
+            name="conditionals",
         )
 
     def order_words(self) -> str:

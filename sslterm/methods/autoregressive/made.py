@@ -41,9 +41,9 @@ from torch import Tensor, nn
 from sslterm.config.schema import Count
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
-from sslterm.methods.autoregressive.density_panels import filters_panel
 from sslterm.methods.autoregressive.ordered_bits import Order, OrderedBits, bernoulli_log_prob, draw_order
 from sslterm.methods.base import Inputs, Stream, Update
+from sslterm.methods.filters import filters_panel, strongest
 from sslterm.nn.bits import Binarization, binarize
 from sslterm.run.panels import Panel
 
@@ -149,11 +149,10 @@ class MADE(OrderedBits):
         _, height, width = self.shape
         x = binarize(batch.images, self.binarization).flatten(1)
         filters = self.masked_weights(0)[0][0] * x.std(0)  # [K, D]; pixels that never vary say nothing
-        strongest = filters.square().sum(1).argsort(descending=True)[:SHOWN]
-        in_order = strongest[self.degrees(0)[1][strongest].argsort()]
+        shown = strongest(filters, SHOWN)
+        in_order = shown[self.degrees(0)[1][shown].argsort()]
         yield filters_panel(
-            "filters",
-            filters[in_order].view(-1, height, width),
+            filters[in_order].view(-1, 1, height, width),
             f"weights times the pixel's standard deviation, of {len(in_order)} of {len(filters)} units of the first "
             "layer, the largest, by their degree",
         )

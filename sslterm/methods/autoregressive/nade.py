@@ -36,9 +36,9 @@ from torch import Tensor, nn
 
 from sslterm.config.schema import Count
 from sslterm.data.batch import Batch
-from sslterm.methods.autoregressive.density_panels import filters_panel
 from sslterm.methods.autoregressive.ordered_bits import Order, OrderedBits, draw_order
 from sslterm.methods.base import Inputs, eager
+from sslterm.methods.filters import filters_panel, strongest
 from sslterm.nn.bits import Binarization
 from sslterm.nn.precision import in_float32
 from sslterm.run.panels import Panel
@@ -93,11 +93,10 @@ class NADE(OrderedBits):
         yield from super().panels(batch)
         _, height, width = self.shape
         filters = self.W[self.place].T  # [H, D in the image]
-        strongest = filters.square().sum(1).argsort(descending=True)[:SHOWN]
+        shown = strongest(filters, SHOWN)
         yield filters_panel(
-            "filters",
-            filters[strongest].view(-1, height, width),
-            f"what {len(strongest)} of {len(filters)} hidden units add up, those with the largest weights",
+            filters[shown].view(-1, 1, height, width),
+            f"what {len(shown)} of {len(filters)} hidden units add up, those with the largest weights",
         )
 
     def order_words(self) -> str:

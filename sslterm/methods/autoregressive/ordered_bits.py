@@ -21,10 +21,11 @@ from torch import Tensor
 
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
-from sslterm.methods.autoregressive.completion import Painting, complete_by_candidates
+from sslterm.methods.autoregressive.completion import complete_by_candidates
 from sslterm.methods.autoregressive.density_panels import pixel_nats_panel
 from sslterm.methods.base import Inputs, Method
 from sslterm.nn.bits import PROTOCOLS, Binarization, binarize
+from sslterm.nn.painting import Painting
 from sslterm.run.panels import Panel
 
 Order = Literal["raster", "random"]

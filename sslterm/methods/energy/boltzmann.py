@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method, Sweep
+from sslterm.methods.filters import filters_panel, strongest
 from sslterm.nn.ais import CHAINS, QUICK_BETAS, LogZ
-from sslterm.rows import bernoulli
+from sslterm.nn.bits import PROTOCOLS, Binarization, binarize
 from sslterm.run.panels import Panel
 
 Draw = Callable[[Tensor], Tensor]
@@ -22,8 +23,6 @@ Draw = Callable[[Tensor], Tensor]
 
 State = tuple[Tensor, ...]
 """The layers of chains, v first."""
-
-Binarization = Literal["dynamic", "threshold"]
 
 MEAN_OF = 10_000
 """Images that the mean image is taken over."""
@@ -65,16 +64,19 @@ class Boltzmann(Method):
     def start_at_mean_image(self, sweep: Sweep) -> Tensor:
         """Set the visible biases to its logits (Hinton 2010, "A Practical Guide", §8.1); returns it, [V]."""
         index = torch.arange(min(MEAN_OF, self.train_images))
-        pixels = sweep(lambda images: self.observe(images, draw=lambda greys: greys), index)
+        pixels = sweep(self.mean_bits, index)
         mean = (pixels.sum(0) + 1) / (len(pixels) + 2)  # never 0 or 1
         self.base_bias.copy_(mean.logit())
         self.visible_bias.copy_(mean.logit())
         return mean
 
-    def observe(self, images: Tensor, draw: Draw = bernoulli) -> Tensor:
-        """Bits [B, V] of greys [B, 1, H, W]."""
-        greys = images.flatten(1)
-        return draw(greys) if self.binarization == "dynamic" else (greys > 0.5).float()
+    def mean_bits(self, images: Tensor) -> Tensor:
+        """Of greys [B, 1, H, W], what `observe` gives on average, [B, V]."""
+        return self.observe(images) if self.binarization == "threshold" else images.flatten(1)
+
+    def observe(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Bits [B, V] of greys [B, 1, H, W]; without a generator, the training's draw."""
+        return binarize(images, self.binarization, generator).flatten(1)
 
     def start(self, draw: Draw, n: int) -> State:
         """n chains drawn at beta = 0, where pixels are those of the mean image and nothing is coupled."""
@@ -120,12 +122,12 @@ class Boltzmann(Method):
 
     def complete(self, images: Tensor, mask: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
         """Chains with what is known held fast."""
-        draw = drawing_with(generator)
-        known, gone = self.observe(images, draw), mask.flatten(1) > 0.5
+        known, gone = self.observe(images, generator), mask.flatten(1) > 0.5
 
         def hold(v: Tensor) -> Tensor:
             return torch.where(gone, v, known)
 
+        draw = drawing_with(generator)
         v, *hidden = self.start(draw, len(images))
         state: State = (hold(v), *hidden)
         for step in range(1, COMPLETE_STEPS + 1):
@@ -139,7 +141,7 @@ class Boltzmann(Method):
 
     @property
     def likelihood_protocol(self) -> str:
-        return {"dynamic": "dynamic binarization", "threshold": "binarized at 0.5"}[self.binarization]
+        return PROTOCOLS[self.binarization]
 
     def log_prob(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """With a quick estimate of log Z; `evaluate` estimates it once for all images."""
@@ -171,22 +173,11 @@ class Boltzmann(Method):
             high=1.0,
         )
 
-    def filters_panel(self, filters: Tensor, of: str, *, name: str = "filters") -> Panel:
-        """Weights of hidden units as images, those with the largest norm first: filters [J, V]."""
-        longest = filters.detach().norm(dim=1).argsort(descending=True)[:SHOWN]
-        shown = filters.detach()[longest]
-        reach = float(shown.abs().flatten().quantile(0.995).clamp_min(1e-12))
-        return Panel(
-            name=name,
-            kind="images",
-            array=self.picture(0.5 + shown / (2 * reach)).clamp(0, 1).cpu().numpy(),
-            caption=(
-                f"weights of {len(shown)} of {len(filters)} {of}, those with the largest norm; black to white is "
-                f"{-reach:.2g} to {reach:.2g}"
-            ),
-            low=0.0,
-            high=1.0,
-        )
+    def strongest_filters(self, filters: Tensor, of: str, *, name: str = "filters") -> Panel:
+        """Weights of hidden units [J, V], those with the largest norm first."""
+        shown = filters[strongest(filters, SHOWN)]
+        whose = f"weights of {len(shown)} of {len(filters)} {of}, those with the largest norm"
+        return filters_panel(self.picture(shown), whose, name=name, common_scale=True)
 
 
 def drawing_with(generator: torch.Generator) -> Draw:

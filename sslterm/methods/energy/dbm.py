@@ -46,7 +46,6 @@ from sslterm.data.batch import Batch
 from sslterm.methods.base import Inputs, Stream, Sweep, Update
 from sslterm.methods.energy.boltzmann import (
     SHOWN,
-    Binarization,
     Boltzmann,
     Draw,
     State,
@@ -54,6 +53,7 @@ from sslterm.methods.energy.boltzmann import (
     held_by_none,
 )
 from sslterm.nn.ais import LogZ, annealed_importance_sampling
+from sslterm.nn.bits import Binarization
 from sslterm.nn.precision import in_float32
 from sslterm.rows import bernoulli
 from sslterm.run.panels import Panel
@@ -219,7 +219,7 @@ class DBM(Boltzmann):
 
     def log_unnormalized(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """The mean-field bound on log sum_h exp(-E(v, h)), in nats, [B]."""
-        return self.bound(self.observe(images, drawing_with(generator)))
+        return self.bound(self.observe(images, generator))
 
     def bound(self, v: Tensor) -> Tensor:
         """-E(v, mu1, mu2) + H(mu1) + H(mu2), [B, V] -> [B]."""
@@ -262,9 +262,9 @@ class DBM(Boltzmann):
             return annealed_importance_sampling(start, log_z_start, advance, betas=betas, progress=progress)
 
     def panels(self, batch: Batch) -> Iterator[Panel]:
-        yield self.filters_panel(self.first_weight.T, "first-layer units")
+        yield self.strongest_filters(self.first_weight.T, "first-layer units")
         through = self.second_weight.T @ self.first_weight.T  # [J2, V]
-        yield self.filters_panel(through, "second-layer units, W1 W2", name="second-filters")
+        yield self.strongest_filters(through, "second-layer units, W1 W2", name="second-filters")
         h1 = self.first(self.chains[:SHOWN], self.second_chains[:SHOWN])
         yield self.chains_panel(self.visible(h1), f"{len(h1)} of {len(self.chains)} persistent chains")
 

@@ -45,7 +45,6 @@ from sslterm.data.batch import Batch
 from sslterm.methods.base import Inputs, Stream, Sweep, Update
 from sslterm.methods.energy.boltzmann import (
     SHOWN,
-    Binarization,
     Boltzmann,
     Draw,
     State,
@@ -53,6 +52,7 @@ from sslterm.methods.energy.boltzmann import (
     held_by_none,
 )
 from sslterm.nn.ais import LogZ, annealed_importance_sampling
+from sslterm.nn.bits import Binarization
 from sslterm.nn.precision import in_float32
 from sslterm.rows import bernoulli
 from sslterm.run.panels import Panel
@@ -149,7 +149,7 @@ class RBM(Boltzmann):
 
     def log_unnormalized(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """-F(v), in nats, [B]."""
-        v = self.observe(images, drawing_with(generator))
+        v = self.observe(images, generator)
         return -free_energy(v, self.weight, self.visible_bias, self.hidden_bias)
 
     def estimate_log_z(
@@ -181,7 +181,7 @@ class RBM(Boltzmann):
             return annealed_importance_sampling(start, log_z_start, advance, betas=betas, progress=progress)
 
     def panels(self, batch: Batch) -> Iterator[Panel]:
-        yield self.filters_panel(self.weight.T, "hidden units")
+        yield self.strongest_filters(self.weight.T, "hidden units")
         if len(self.chains):
             v = self.chains[:SHOWN]
             of = f"{len(v)} of {len(self.chains)} persistent chains"

@@ -19,9 +19,10 @@ from torch import Tensor
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method, Stream, Update
+from sslterm.nn.bits import dequantize, dequantize_at_random
 from sslterm.nn.invertible import ActNorm, adopting
 from sslterm.nn.multiscale import MultiScale
-from sslterm.rows import rand, shard, world_size
+from sslterm.rows import shard, world_size
 from sslterm.run.panels import Panel
 
 LADDER_ROWS, LADDER_COLUMNS = 8, 10
@@ -82,8 +83,7 @@ class Flow(Method):
         return y
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        noise = rand(len(batch), *self.shape, like=batch.images)
-        nll = -self.log_density(dequantize(batch.images, noise)).mean()
+        nll = -self.log_density(dequantize_at_random(batch.images)).mean()
         bits = nll / (self.latent_dim * math.log(2))
         return bits, {"nll_nats": nll, "nll_bits_per_dim": bits}
 
@@ -109,8 +109,7 @@ class Flow(Method):
     # -- what can be asked of a trained flow
 
     def log_prob(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        noise = torch.rand(images.shape, generator=generator, device=images.device)
-        return self.log_density(dequantize(images, noise))
+        return self.log_density(dequantize_at_random(images, generator))
 
     def encode(self, images: Tensor) -> Tensor:
         """The code of every image, with each pixel in the middle of its bin, [B, D]."""
@@ -182,11 +181,6 @@ class MultiScaleFlow(Flow):
 
     def ladder(self, y: Tensor) -> Iterator[tuple[str, Tensor]]:
         return self.flow.ladder(y)
-
-
-def dequantize(images: Tensor, noise: Tensor) -> Tensor:
-    """8-bit pixels i, given as i / 255, -> (i + noise) / 256; noise is in [0, 1)."""
-    return (images * 255 + noise) / 256
 
 
 def normal_log_density(z: Tensor) -> Tensor:

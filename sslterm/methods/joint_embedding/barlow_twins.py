@@ -42,12 +42,8 @@ from torch import Tensor
 from sslterm.config.schema import Count, NonNegative
 from sslterm.data.batch import Batch
 from sslterm.methods.base import Inputs
-from sslterm.methods.joint_embedding.embedder import (
-    EncoderConfig,
-    JointEmbedding,
-    build_projector,
-    views_panel,
-)
+from sslterm.methods.encoder import EncoderConfig
+from sslterm.methods.joint_embedding.embedder import JointEmbedding, build_projector, views_panel
 from sslterm.nn.precision import in_float32
 from sslterm.rows import gather
 from sslterm.run.panels import Panel

@@ -41,7 +41,8 @@ from torch import Tensor, nn
 from sslterm.config.schema import Count, Momentum
 from sslterm.data.batch import Batch
 from sslterm.methods.base import Inputs, Stream, Update
-from sslterm.methods.joint_embedding.embedder import EncoderConfig, JointEmbedding, build_projector
+from sslterm.methods.encoder import EncoderConfig
+from sslterm.methods.joint_embedding.embedder import JointEmbedding, build_projector
 from sslterm.nn.ema import cosine_between, follow
 from sslterm.nn.heads import Projector
 from sslterm.nn.norm import BatchNorm

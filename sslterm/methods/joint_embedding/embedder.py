@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -11,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sslterm.augment import View
-from sslterm.config.schema import Count, Fraction, Natural, Positive
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method
-from sslterm.nn.backbone import Backbone, BackboneName
+from sslterm.methods.encoder import EncoderConfig, build_encoder
+from sslterm.nn.backbone import Backbone
 from sslterm.nn.heads import Projector
 from sslterm.run.panels import Panel
 
@@ -25,20 +24,6 @@ SHOWN_SIMILARITIES = 48
 """Images along each side of the similarity panel."""
 BINS = 64
 """Of the histogram of logits."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderConfig:
-    """The fields of `[method]` that say what the encoder is."""
-
-    backbone: BackboneName
-    widths: tuple[Count, ...]
-    """Channels of the stages of "conv"; [] for other networks."""
-    patch: Natural
-    """Side of a patch of a ViT in pixels; 0 for other networks."""
-    pixel_mean: tuple[Fraction, ...]
-    """One number, or one a channel; images are in [0, 1]."""
-    pixel_std: tuple[Positive, ...]
 
 
 class JointEmbedding(Method):
@@ -90,32 +75,6 @@ class JointEmbedding(Method):
         a, b = self.random_views(batch.images)
         yield similarity_panel(self.embed(a), self.embed(b))
         yield views_panel(a, b)
-
-
-def build_encoder(config: EncoderConfig, inputs: Inputs) -> Backbone:
-    """The network that `[method]` describes.
-
-    Raises:
-        UsageError: its fields do not go together, or a ViT's patches do not divide what it is to see.
-    """
-    sides = {inputs.height, inputs.width, *(view.size for view in inputs.views.values())}
-    for side in sides if config.patch else ():
-        if side % config.patch:
-            raise UsageError(
-                f"method.patch = {config.patch} does not divide images or views of {side} pixels",
-                f"set the size of each view to a multiple of {config.patch}, or another method.patch",
-            )
-    try:
-        return Backbone(
-            config.backbone,
-            widths=config.widths,
-            patch=config.patch,
-            channels=inputs.channels,
-            pixel_mean=config.pixel_mean,
-            pixel_std=config.pixel_std,
-        )
-    except ValueError as error:
-        raise UsageError(f"method.{error}") from error
 
 
 def build_projector(encoder: Backbone, widths: Sequence[int], *, batch_norm: bool = True) -> Projector:

@@ -45,8 +45,8 @@ from sslterm.config.schema import Count, Momentum, Positive
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Stream, Update
+from sslterm.methods.encoder import EncoderConfig
 from sslterm.methods.joint_embedding.embedder import (
-    EncoderConfig,
     JointEmbedding,
     age_panel,
     build_projector,

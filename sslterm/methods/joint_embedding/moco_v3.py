@@ -41,12 +41,8 @@ from sslterm.config.schema import Count, Momentum, Positive
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Stream, Update
-from sslterm.methods.joint_embedding.embedder import (
-    EncoderConfig,
-    JointEmbedding,
-    build_projector,
-    logits_panel,
-)
+from sslterm.methods.encoder import EncoderConfig
+from sslterm.methods.joint_embedding.embedder import JointEmbedding, build_projector, logits_panel
 from sslterm.nn.ema import cosine_between, follow
 from sslterm.nn.heads import Projector
 from sslterm.nn.norm import BatchNorm

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from sslterm.config.schema import Natural
 from sslterm.methods.base import Inputs
-from sslterm.methods.joint_embedding.embedder import EncoderConfig, JointEmbedding
+from sslterm.methods.encoder import EncoderConfig
+from sslterm.methods.joint_embedding.embedder import JointEmbedding
 from sslterm.run.panels import Panel
 
 SHOWN_IMAGES = 8

@@ -41,13 +41,8 @@ from torch import Tensor, nn
 from sslterm.config.schema import Count, Positive
 from sslterm.data.batch import Batch
 from sslterm.methods.base import Inputs, Stream, Update
-from sslterm.methods.joint_embedding.embedder import (
-    EncoderConfig,
-    JointEmbedding,
-    age_panel,
-    build_projector,
-    check_queue,
-)
+from sslterm.methods.encoder import EncoderConfig
+from sslterm.methods.joint_embedding.embedder import JointEmbedding, age_panel, build_projector, check_queue
 from sslterm.nn.heads import Projector
 from sslterm.nn.norm import BatchNorm
 from sslterm.nn.precision import in_float32

@@ -43,13 +43,8 @@ from torch import Tensor
 from sslterm.config.schema import Count, Momentum, Natural, NonNegative, Positive
 from sslterm.data.batch import Batch
 from sslterm.methods.base import Inputs, Stream, Update
-from sslterm.methods.joint_embedding.embedder import (
-    EncoderConfig,
-    JointEmbedding,
-    age_panel,
-    build_projector,
-    logits_panel,
-)
+from sslterm.methods.encoder import EncoderConfig
+from sslterm.methods.joint_embedding.embedder import JointEmbedding, age_panel, build_projector, logits_panel
 from sslterm.nn.bank import Bank, noise_contrast
 from sslterm.nn.precision import in_float32
 from sslterm.rows import gather, rank, rows, world_size

@@ -41,13 +41,8 @@ from sslterm.config.schema import Count, Fraction, Momentum, Positive
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Stream, Update
-from sslterm.methods.joint_embedding.embedder import (
-    EncoderConfig,
-    JointEmbedding,
-    age_panel,
-    logits_panel,
-    similarity_panel,
-)
+from sslterm.methods.encoder import EncoderConfig
+from sslterm.methods.joint_embedding.embedder import JointEmbedding, age_panel, logits_panel, similarity_panel
 from sslterm.nn.bank import Bank, noise_contrast
 from sslterm.nn.precision import in_float32
 from sslterm.nn.tiles import cut, pick, sheet

@@ -44,7 +44,8 @@ from sslterm.config.schema import Count, Positive
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Sweep, Update
-from sslterm.methods.joint_embedding.embedder import EncoderConfig, JointEmbedding
+from sslterm.methods.encoder import EncoderConfig
+from sslterm.methods.joint_embedding.embedder import JointEmbedding
 from sslterm.methods.joint_embedding.pseudo_labels import History, Wall, history_panel, sizes_panel
 from sslterm.nn.kmeans import mutual_information
 from sslterm.nn.precision import in_float32

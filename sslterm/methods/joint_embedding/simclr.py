@@ -36,7 +36,8 @@ from torch import Tensor
 from sslterm.config.schema import Count, Positive
 from sslterm.data.batch import Batch
 from sslterm.methods.base import Inputs
-from sslterm.methods.joint_embedding.embedder import EncoderConfig, JointEmbedding, build_projector
+from sslterm.methods.encoder import EncoderConfig
+from sslterm.methods.joint_embedding.embedder import JointEmbedding, build_projector
 from sslterm.nn.precision import in_float32
 from sslterm.rows import gather
 

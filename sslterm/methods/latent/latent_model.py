@@ -9,20 +9,18 @@ Shapes: B batch, K draws, D latent dimensions; images and x [B, C, H, W]; z, mea
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from sslterm.config.schema import Count
 from sslterm.data.batch import Batch
-from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method
 from sslterm.nn.coders import Activation, Network, encoder_and_decoder
-from sslterm.rows import bernoulli, rand
+from sslterm.nn.observation import Binarized, DecoderKind, Observation, check_observation, normal_log_density
 from sslterm.run.panels import Panel
 
 DRAWS_AT_ONCE = 64
@@ -34,11 +32,6 @@ def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0)
 
 
-def normal_log_density(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    """log N(x; mean, variance), elementwise."""
-    return -0.5 * (math.log(2 * math.pi) + log_variance + (x - mean).square() * (-log_variance).exp())
-
-
 @dataclass(frozen=True, kw_only=True)
 class LatentConfig:
     """The fields of `[method]` that say what the model is."""
@@ -48,16 +41,12 @@ class LatentConfig:
     """Hidden units, or channels of the convolutions, from the image inwards; the decoder mirrors them."""
     activation: Activation
     latent_dim: Count
-    decoder: Literal["bernoulli", "gaussian"]
-    binarization: Literal["dynamic", "threshold", "none"]
+    decoder: DecoderKind
+    binarization: Binarized
     """How greys become the bits of a Bernoulli decoder; "none" for the Gaussian one."""
 
     def __post_init__(self) -> None:
-        if (self.decoder == "bernoulli") == (self.binarization == "none"):
-            raise UsageError(
-                f"method.decoder = {self.decoder!r} does not go with method.binarization = {self.binarization!r}",
-                "a bernoulli decoder needs dynamic or threshold, a gaussian one none",
-            )
+        check_observation(self.decoder, self.binarization)
 
 
 class LatentModel(Method):
@@ -66,15 +55,8 @@ class LatentModel(Method):
 
     def __init__(self, config: LatentConfig, inputs: Inputs) -> None:
         super().__init__()
-        if config.decoder == "bernoulli" and inputs.channels != 1:
-            raise UsageError(
-                f"method.decoder = 'bernoulli' is for binary pixels, and these images have {inputs.channels} channels",
-                "set method.decoder=gaussian and method.binarization=none, or train on grey images",
-            )
         self.latent_dim = config.latent_dim
-        self.values = inputs.values
-        self.decoder_kind = config.decoder
-        self.binarization = config.binarization
+        self.observation = Observation(config.decoder, config.binarization, inputs.channels)
         self.encoder, self.decoder = encoder_and_decoder(
             config.network,
             inputs.shape,
@@ -83,8 +65,6 @@ class LatentModel(Method):
             code=config.latent_dim,
             numbers_a_code=2,  # mean and log variance
         )
-        if config.decoder == "gaussian":
-            self.log_deviation = nn.Parameter(torch.full((), -1.0))  # of a pixel in [0, 1]
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """q(z|x): mean and log variance, [B, D] each."""
@@ -93,28 +73,11 @@ class LatentModel(Method):
 
     def log_conditional(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x|z) of whole images, in nats, [B]."""
-        output = self.decoder(z)
-        if self.decoder_kind == "bernoulli":
-            return -F.binary_cross_entropy_with_logits(output, x, reduction="none").flatten(1).sum(1)
-        # Of the 8-bit image: a density over [0, 1] loses log 256 nats a value (Theis et al. 2016, §3.1).
-        density = normal_log_density(x, output.sigmoid(), 2 * self.log_deviation)
-        return density.flatten(1).sum(1) - self.values * math.log(256)
+        return self.observation.log_prob(x, self.decoder(z))
 
-    def observe(self, images: Tensor, draw: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """What the decoder's distribution is over: bits, or dequantized pixels in [0, 1].
-
-        Args:
-            images: greys or colours in [0, 1].
-            draw: uniform noise in [0, 1) of the shape of its argument; by default the training's.
-        """
-        uniform = draw or (lambda like: rand(len(like), *like.shape[1:], like=like))
-        match self.binarization:
-            case "dynamic":
-                return bernoulli(images) if draw is None else (uniform(images) < images).float()
-            case "threshold":
-                return (images > 0.5).float()
-            case "none":
-                return (images * 255 + uniform(images)) / 256
+    def observe(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Bits, or dequantized pixels in [0, 1); without a generator, as the training draws them."""
+        return self.observation.observe(images, generator)
 
     # -- what can be asked of a trained model
 
@@ -142,15 +105,11 @@ class LatentModel(Method):
     @property
     def likelihood_protocol(self) -> str:
         """What the nats are nats of."""
-        return {
-            "dynamic": "dynamic binarization",
-            "threshold": "binarized at 0.5",
-            "none": "8-bit pixels, uniform dequantization",
-        }[self.binarization]
+        return self.observation.protocol
 
     def log_prob(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """The ELBO of every image, in nats, with one draw of z and the KL in closed form."""
-        x = self.observe(images, _uniform(generator))
+        x = self.observe(images, generator)
         mean, log_variance = self.posterior(x)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
         z = mean + (0.5 * log_variance).exp() * noise
@@ -166,7 +125,7 @@ class LatentModel(Method):
 
     def importance_log_prob(self, images: Tensor, k: int, generator: torch.Generator) -> Tensor:
         """The importance-weighted bound with k draws, in nats, [B] (Burda et al. 2016, arXiv:1509.00519, Eq. 8)."""
-        x = self.observe(images, _uniform(generator))
+        x = self.observe(images, generator)
         mean, log_variance = self.posterior(x)
         weights = []
         for done in range(0, k, DRAWS_AT_ONCE):
@@ -188,7 +147,3 @@ class LatentModel(Method):
             low=0.0,
             y_label="nats",
         )
-
-
-def _uniform(generator: torch.Generator) -> Callable[[Tensor], Tensor]:
-    return lambda like: torch.rand(like.shape, generator=generator, device=like.device)

@@ -36,13 +36,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslterm.config.schema import Count, Fraction, Natural, NonNegative, Positive
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method, Stream, Update
+from sslterm.nn.gan_losses import cross_entropy, non_saturating, standing
 from sslterm.nn.inpainting import ContextNet
 from sslterm.nn.masks import (
     NOISE_SIDE,
@@ -159,7 +159,7 @@ class ContextEncoder(Method):
             answers, x, masks, band=whole - masks, weight=self.config.overlap_weight
         )
         taken_for = self.discriminator(whole * answers, remember=False)  # logits, [B]
-        adversarial = F.softplus(-taken_for).mean()  # -log D
+        adversarial = non_saturating(taken_for)
         share = self.config.adversarial_weight
         loss = (1 - share) * reconstruction + share * adversarial
         return loss, {"reconstruction": reconstruction, "adversarial": adversarial}
@@ -171,8 +171,12 @@ class ContextEncoder(Method):
             answers = self.answer(x, masks)
         real = self.discriminator(whole * x)  # logits, [B]
         fake = self.discriminator(whole * answers, remember=False)
-        loss = F.softplus(-real).mean() + F.softplus(fake).mean()
-        return loss, {"real": real.sigmoid().mean(), "fake": fake.sigmoid().mean()}
+        loss = cross_entropy(real, 1.0) + cross_entropy(fake, 0.0)
+        return loss, {
+            "real": real.sigmoid().mean(),
+            "fake": fake.sigmoid().mean(),
+            **standing(real, fake),
+        }
 
     def answer(self, x: Tensor, masks: Tensor) -> Tensor:
         """F((1 - M) x): whole pictures in [-1, 1], from pictures in [-1, 1]."""

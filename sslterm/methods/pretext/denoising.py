@@ -43,6 +43,7 @@ from sslterm.config.schema import NonNegative
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs
+from sslterm.methods.filters import filters_panel, strongest
 from sslterm.methods.pretext.coder import Coder, CoderConfig, compare
 from sslterm.rows import rand, randint, randn
 from sslterm.run.panels import Panel
@@ -128,7 +129,7 @@ class Denoising(Coder):
             high=1.0,
         )
         if self.config.network == "dense":
-            yield self.filters_panel(tuple(clean.shape[1:]))
+            yield self.first_filters(tuple(clean.shape[1:]))
 
     def words(self) -> str:
         """What is done to images."""
@@ -138,22 +139,12 @@ class Denoising(Coder):
         into = "black" if self.config.distortion == "masking" else "black or white"
         return f"{100 * amount:g} % of the pixels {into}"
 
-    def filters_panel(self, shape: tuple[int, ...]) -> Panel:
+    def first_filters(self, shape: tuple[int, ...]) -> Panel:
         """Weights of the first layer's units to the image, those of the longest first (2008, Fig. 3)."""
         first = next(part for part in self.encoder.modules() if isinstance(part, nn.Linear))
-        norms = first.weight.norm(dim=1)
-        longest = norms.argsort(descending=True, stable=True)[:SHOWN_FILTERS]
-        weights = first.weight[longest].view(-1, *shape)
-        largest = weights.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-12)
-        return Panel(
-            name="filters",
-            kind="images",
-            array=(0.5 + 0.5 * weights / largest).float().cpu().numpy(),
-            caption=(
-                f"weights of {len(longest)} of {len(norms)} units of the first layer, those of the largest norm; "
-                "grey is 0, each over its own largest"
-            ),
-            columns=max(1, round(len(longest) ** 0.5)),
-            low=0.0,
-            high=1.0,
+        shown = strongest(first.weight, SHOWN_FILTERS)
+        return filters_panel(
+            first.weight[shown].view(-1, *shape),
+            f"weights of {len(shown)} of {len(first.weight)} units of the first layer, those of the largest norm",
+            columns=max(1, round(len(shown) ** 0.5)),
         )

@@ -52,6 +52,7 @@ from sslterm.config.schema import Count, Fraction, Natural, NonNegative, Positiv
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method
+from sslterm.methods.encoder import build_backbone
 from sslterm.methods.pretext.clips import (
     as_clips,
     check_frames,
@@ -61,8 +62,8 @@ from sslterm.methods.pretext.clips import (
     random_cuts,
 )
 from sslterm.methods.pretext.confusion import confusion_panel
-from sslterm.nn.backbone import Backbone
-from sslterm.nn.ordering import differences, draw_tuples, in_order, motion, orders, possible_tuples
+from sslterm.nn.ordering import differences, draw_tuples, motion, orders, possible_tuples
+from sslterm.nn.tiles import pick
 from sslterm.rows import rand, randint
 from sslterm.run.panels import Panel
 
@@ -133,17 +134,13 @@ class FrameOrder(Method):
         self.register_buffer("tuples", torch.tensor(found), persistent=False)
         self.register_buffer("orders", torch.tensor(every), persistent=False)
         self.register_buffer("class_of", torch.tensor(classes), persistent=False)
-        try:
-            self.encoder = Backbone(
-                config.backbone,
-                widths=config.widths,
-                patch=0,
-                channels=inputs.channels,
-                pixel_mean=config.pixel_mean,
-                pixel_std=config.pixel_std,
-            )
-        except ValueError as error:
-            raise UsageError(f"method.backbone = {config.backbone!r}: {error}") from error
+        self.encoder = build_backbone(
+            config.backbone,
+            inputs,
+            widths=config.widths,
+            pixel_mean=config.pixel_mean,
+            pixel_std=config.pixel_std,
+        )
         self.tower = nn.Linear(self.encoder.features * config.grid**2, config.features)
         joined = config.features * (TRIPLE if self.verifies else 2)
         self.joint: nn.Module = nn.Identity()
@@ -201,8 +198,7 @@ class FrameOrder(Method):
         else:
             drawn = randint(len(self.orders), len(clips), like=clips)  # any order, so any direction
             places, answer = chosen.gather(1, self.orders[drawn]), self.class_of[drawn]
-        rows = torch.arange(len(clips), device=clips.device)[:, None]
-        return self.disguised(clips[rows, places]), answer, places
+        return self.disguised(pick(clips, places)), answer, places
 
     def disguised(self, frames: Tensor) -> Tensor:
         """Without what gives the order away besides motion: [B, n, C, H, W] -> [B, n, C, h, w]."""
@@ -275,12 +271,12 @@ class FrameOrder(Method):
         count = frames.shape[1]
         good = torch.where((given == right)[:, None], frames.new_tensor(RIGHT), frames.new_tensor(WRONG))
         frames = frames if frames.shape[2] == 3 else frames.expand(-1, -1, 3, -1, -1)
-        truth = in_order(frames, places.argsort(1))
+        truth = pick(frames, places.argsort(1))
         columns = [("shown", frames)]
         if not self.verifies:
             first = (self.class_of == given[:, None]).int().argmax(1)  # of the orders of a class
             answers = self.orders[first].argsort(1)
-            columns.append(("as answered", in_order(frames, answers)))
+            columns.append(("as answered", pick(frames, answers)))
             reverse = (answers != places.argsort(1)).any(1) & (given == right)  # the same, read backwards
             truth = torch.where(reverse[:, None, None, None, None], truth.flip(1), truth)
         columns.append(("in order", truth))

@@ -46,9 +46,10 @@ from sslterm.config.schema import Count, Fraction, Positive
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method
-from sslterm.nn.backbone import Backbone
-from sslterm.nn.patches import PatchDecoder, cut, join, pick
+from sslterm.methods.encoder import build_backbone, check_patch
+from sslterm.nn.patches import PatchDecoder, cut, join
 from sslterm.nn.precision import in_float32
+from sslterm.nn.tiles import pick
 from sslterm.nn.vit import Size, ViT
 from sslterm.rows import rand
 from sslterm.run.panels import Panel
@@ -111,12 +112,7 @@ class MAE(Method):
         self.view = View(inputs.views["a"])
         self.config = config
         side = inputs.views["a"].size
-        for pixels in {inputs.height, inputs.width, side or inputs.height}:
-            if pixels % config.patch:
-                raise UsageError(
-                    f"method.patch = {config.patch} does not divide images or views of {pixels} pixels",
-                    f"set the sizes to a multiple of {config.patch}, or another method.patch",
-                )
+        check_patch(config.patch, {inputs.height, inputs.width, side or inputs.height})
         height, width = (side, side) if side else (inputs.height, inputs.width)
         count = (height // config.patch) * (width // config.patch)
         if not 0 < self.kept_of(count) < count:
@@ -130,17 +126,13 @@ class MAE(Method):
                 "method.norm_pix: patches of a single value have no deviation", "set method.patch=4, say"
             )
         _check_heads(config)
-        try:
-            self.encoder = Backbone(
-                config.backbone,
-                widths=(),
-                patch=config.patch,
-                channels=inputs.channels,
-                pixel_mean=config.pixel_mean,
-                pixel_std=config.pixel_std,
-            )
-        except ValueError as error:
-            raise UsageError(f"method.{error}") from error
+        self.encoder = build_backbone(
+            config.backbone,
+            inputs,
+            patch=config.patch,
+            pixel_mean=config.pixel_mean,
+            pixel_std=config.pixel_std,
+        )
         self.decoder = PatchDecoder(
             self.encoder.features,
             width=config.decoder_width,

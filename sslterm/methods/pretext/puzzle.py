@@ -13,7 +13,7 @@ from sslterm.augment.table import view_shape
 from sslterm.config.schema import Count
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Method
-from sslterm.methods.joint_embedding.embedder import EncoderConfig, build_encoder
+from sslterm.methods.encoder import EncoderConfig, build_encoder
 from sslterm.nn.heads import Projector
 from sslterm.nn.norm import BatchNorm
 

@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from sslterm.data.batch import Batch
 from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs
-from sslterm.methods.joint_embedding.embedder import EncoderConfig
+from sslterm.methods.encoder import EncoderConfig
 from sslterm.methods.pretext.confusion import confusion_panel
 from sslterm.methods.pretext.puzzle import Puzzle
 from sslterm.run.panels import Panel
