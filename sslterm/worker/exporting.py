@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from sslterm.errors import SsltermError, UsageError
 from sslterm.evaluate.features import evaluating, own_randomness
 from sslterm.methods.base import Encodes, Inputs, Latent, Method
 from sslterm.nn.foreign import Library, names_in, to_library
+from sslterm.nn.resnet import ResNet
 from sslterm.nn.touched import touched
 from sslterm.nn.vit import ViT
 from sslterm.run.files import draft_of
@@ -125,16 +127,13 @@ def _write(desk: Desk, request: Export, folder: Path) -> tuple[Encoder, list[str
         if request.to == "onnx":
             write_onnx(_Part(encoder.method, compute), example, part, folder / f"{part}.onnx")
         else:
-            names = touched(encoder.method, lambda compute=compute, example=example: compute(example))  # type: ignore[misc]
+            names = touched(encoder.method, partial(compute, example))
             tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in names.items()}
             about = {"run": desk.run.name, "method": desk.loaded.experiment.run.method, "part": part}
             save_file(tensors, folder / f"{part}.safetensors", metadata=about)
     latent = method.latent_dim if isinstance(method, Latent) else 0
-    text = (
-        onnx_program(parts, shape_of(inputs), latent)
-        if request.to == "onnx"
-        else own_program(parts, shape_of(inputs), inputs)
-    )
+    shape = shape_of(inputs)
+    text = onnx_program(parts, shape, latent) if request.to == "onnx" else own_program(parts, shape, inputs)
     (folder / "load.py").write_text(text)
     return encoder, parts, None
 
@@ -190,16 +189,16 @@ def _write_model(desk: Desk, encoder: Encoder, library: Library, folder: Path) -
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "load.py").write_text(image_program(make, mean, std))
     if library == "timm" and not make.changes:
-        config: dict[str, Any] = {
+        usual = "avg" if isinstance(backbone.net, ResNet) else "token"
+        arguments = {"global_pool": usual, **dict(make.arguments)}
+        config = {
             "architecture": make.architecture, "num_classes": 0, "num_features": backbone.features,
-            "model_args": {key: value for key, value in make.arguments if key != "global_pool"},
-            "global_pool": dict(make.arguments).get("global_pool", "avg" if "resnet" in name else "token"),
+            "global_pool": arguments["global_pool"], "model_args": arguments,
             "pretrained_cfg": {
-                "num_classes": 0, "input_size": list(inputs.shape), "fixed_input_size": "vit" in name,
+                "num_classes": 0, "input_size": list(inputs.shape), "fixed_input_size": isinstance(backbone.net, ViT),
                 "mean": mean, "std": std, "crop_pct": 1.0, "interpolation": "bicubic",
             },
         }  # fmt: skip
-        config["model_args"]["global_pool"] = config["global_pool"]
         (folder / "config.json").write_text(json.dumps(config, indent=1))
     return make
 

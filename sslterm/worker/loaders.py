@@ -43,9 +43,15 @@ class Network:
     arguments: tuple[tuple[str, object], ...] = ()
 
 
+def _conv1(net: ResNet) -> nn.Conv2d:
+    convolution = net.net.conv1
+    assert isinstance(convolution, nn.Conv2d)
+    return convolution
+
+
 def _stem(net: ResNet, channels: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The lines that give a standard ResNet the stem of ours, and why."""
-    convolution = net.net.conv1
+    convolution = _conv1(net)
     side, stride, padding = (getattr(convolution, name)[0] for name in ("kernel_size", "stride", "padding"))
     line = f"model.conv1 = torch.nn.Conv2d({channels}, 64, {side}, stride={stride}, padding={padding}, bias=False)"
     if side == 3:
@@ -83,9 +89,7 @@ def of_timm(name: str, backbone: Backbone, inputs: Inputs, pooling: str) -> Netw
     """How timm makes the network `name` of `nn.backbone`, for the images of `inputs`."""
     if isinstance(backbone.net, ResNet):
         architecture = name.partition("-")[0]
-        stem = backbone.net.net.conv1
-        assert isinstance(stem, nn.Conv2d)
-        small = stem.kernel_size == (3, 3)  # else `in_chans` says it all
+        small = _conv1(backbone.net).kernel_size == (3, 3)  # else `in_chans` says it all
         changes, notes = _stem(backbone.net, inputs.channels) if small else ((), ())
         arguments: dict[str, object] = {"in_chans": inputs.channels}
     else:
