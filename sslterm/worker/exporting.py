@@ -168,7 +168,7 @@ def _write_model(desk: Desk, encoder: Encoder, library: Library, folder: Path) -
         what = "the small net `conv`" if backbone is not None else "a network of its own"
         raise UsageError(
             f"{library} has no such encoder: {method} of this run has {what}",
-            "--to onnx serves every network; a ResNet or a ViT has --set method.backbone",
+            "use --to onnx; ResNets and ViTs, which it has, are chosen with --set method.backbone",
         )
     pooling = _pooling(encoder, _held_out(desk), method, library)
     if library == "torchvision" and isinstance(backbone.net, ViT) and inputs.height != inputs.width:

@@ -23,6 +23,7 @@ PANELS = ("samples", "reconstructions", "latent-plane", "embedding", "neighbours
 """What a picture of a run is, after what its method opens on."""
 UNITS = {
     "knn": "accuracy, nearest neighbours among training features (uses labels)",
+    "knn_pixels": "accuracy, nearest neighbours among raw pixels: the baseline (uses labels)",
     "linear": "accuracy, linear probe (uses labels)",
     "mse": "mean squared error per value in [0, 1]",
     "rankme": "effective dimensions of the features",
@@ -65,12 +66,13 @@ def _what(desk: Desk, card: Card) -> Iterator[str]:
     if entry:
         yield f"{method}: {entry.title}. {entry.authors}, {entry.year}, {entry.paper}."
     parts = " and ".join(f"the {part}" for part in card.parts)
+    verb = "are" if len(card.parts) > 1 else "is"
     which = {
         "ema": " It is the moving average of the trained network.",
         "online": " It is the trained network.",
     }
     yield (
-        f"Here is {parts}, after {loaded.images:,} training images of {desk.data} "
+        f"Here {verb} {parts}, after {loaded.images:,} training images of {desk.data} "
         f"({loaded.inputs.train_images:,} different ones)."
         + (which.get(card.encoder, "") + " There are both." if card.encoder else "")
     )
@@ -144,7 +146,7 @@ def _online(desk: Desk, reader: RunReader) -> Iterator[tuple[str, float, str, in
         yield (
             name,
             float(series.value[at]),
-            (kind or "online evaluation") + ", held-out",
+            (kind or "online evaluation") + ("" if "held-out" in kind else ", held-out"),
             int(series.images[at]),
         )
 
@@ -169,8 +171,9 @@ def _against(row: dict[str, Any]) -> str:
 def _trained(desk: Desk) -> Iterator[str]:
     experiment = desk.loaded.experiment
     yield from ("## How it was trained", "")
-    yield f"`sslterm train {experiment.run.method} --preset {experiment.run.preset}`, seed {experiment.run.seed};"
-    yield "config.toml beside this file is the complete configuration."
+    yield f"From the preset {experiment.run.preset} of {experiment.run.method}, seed {experiment.run.seed}. config.toml"
+    yield "beside this file is the complete configuration; to train it again:"
+    yield f"`sslterm train {experiment.run.method} --preset {experiment.run.preset} --config config.toml`."
     yield ""
 
 
