@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslterm.nn.equalized import HE_GAIN, EqualizedConv2d, EqualizedLinear
+from sslterm.nn.equalized import EqualizedConv2d, EqualizedLinear
 
 CORE = 4
 """Side of the images of level 0."""
@@ -102,8 +102,7 @@ class GrowingGenerator(nn.Module):
     def __init__(self, latent_dim: int, channels: int, widths: Sequence[int], *, leak: float) -> None:
         super().__init__()
         self.leak = leak
-        # a 4x4 convolution of the 1x1 code, whose inputs are counted as those of other convolutions
-        self.dense = EqualizedLinear(latent_dim, widths[0] * CORE**2, gain=HE_GAIN / CORE)
+        self.dense = EqualizedLinear(latent_dim, widths[0] * CORE**2)  # a 4x4 convolution of the 1x1 code
         self.first = nn.ModuleList([EqualizedConv2d(widths[0], widths[0], 3)])
         self.second = nn.ModuleList([nn.Identity()])
         self.to_image = nn.ModuleList(EqualizedConv2d(width, channels, 1, gain=1.0) for width in widths)
