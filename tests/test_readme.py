@@ -24,7 +24,7 @@ SHORT = [
     for change in ("train.images=1280", "data.train_images=400", "data.test_images=200")
     for part in ("--set", change)
 ]
-CLIPS = [
+TINY = [
     part
     for change in ("train.images=64", "data.train_images=32", "data.test_images=16")
     for part in ("--set", change)
@@ -51,8 +51,8 @@ def test_every_command_of_the_tour(tmp_path: Path) -> None:
         if arguments[0] == "sample" and "--class" not in arguments:
             # what follows is asked of a finished one of a method that can do all of it
             sslterm(tmp_path, "train", "vae", *SHORT)
-        short = SHORT if arguments[0] == "train" and "--dry-run" not in arguments else []
-        short = CLIPS if short and arguments[1].startswith("video") else short
+        short = SHORT if arguments[0] in ("train", "sweep") and "--dry-run" not in arguments else []
+        short = TINY if short and arguments[1].startswith(("video", "ddpm")) else short
         said = sslterm(tmp_path, *arguments, *short)
         assert said.strip() or arguments[0] in ("pause", "continue", "checkpoint", "stop"), arguments
 

@@ -16,7 +16,7 @@ from sslterm.nn.precision import in_float32
 @in_float32
 def straight_through(z: Tensor, quantized: Tensor) -> Tensor:
     """`quantized`, whose gradient goes to `z` as it is (§3.2)."""
-    return z + (quantized - z).detach()
+    return quantized.detach() + (z - z.detach())  # the second term is 0 exactly
 
 
 @in_float32
