@@ -165,7 +165,12 @@ def test_one_cluster_for_all_is_noticed(tmp_path: Path) -> None:
     assert told[0].startswith("collapse of the clusters: images spread over ")
 
 
-HEALTHY_METHODS = [entry.name for entry in CATALOG.values() if entry.topic == "representation"]
+OF_EACH_KIND = {"simclr", "swav", "byol", "dino", "barlow-twins", "pirl"}
+HEALTHY_METHODS = [
+    pytest.param(entry.name, marks=() if entry.name in OF_EACH_KIND else pytest.mark.slow)
+    for entry in CATALOG.values()
+    if entry.topic == "representation"
+]
 
 
 @pytest.mark.parametrize("method", HEALTHY_METHODS)
