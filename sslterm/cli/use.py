@@ -27,7 +27,10 @@ Sampler = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Diffusion: ancestral, ddim; flow matching: euler, heun, dopri5."),
 ]
-Steps = Annotated[str | None, typer.Option(metavar="N", help="Diffusion: steps from noise to an image.")]
+Steps = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="Diffusion: steps from noise to an image; dopri5 takes its own."),
+]
 
 
 def sample(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslterm.data.batch import Batch
-from sslterm.methods.base import Method
+from sslterm.errors import UsageError
+from sslterm.methods.base import Inputs, Method
+from sslterm.nn.strided import check_side
 from sslterm.rows import randn
 from sslterm.run.panels import Panel
 
@@ -59,6 +61,21 @@ class Implicit(Method):
             low=0.0,
             high=1.0,
         )
+
+
+def check_widths(inputs: Inputs, **widths: Sequence[int]) -> None:
+    """Widths of strided networks, by the names that they have in `[method]`, go with the images.
+
+    Raises:
+        UsageError: there are too many or too few.
+    """
+    for name, given in widths.items():
+        try:
+            check_side(inputs.height, inputs.width, given)
+        except ValueError as error:
+            raise UsageError(
+                f"method.{name}: {error}", "set data.size to 16, 32 or 64 and give 2, 3 or 4 widths"
+            ) from error
 
 
 def slerp(start: Tensor, end: Tensor, share: Tensor) -> Tensor:

@@ -35,11 +35,10 @@ from torch import Tensor, nn
 
 from sslterm.config.schema import Count, Natural, NonNegative, Positive
 from sslterm.data.batch import Batch
-from sslterm.errors import UsageError
-from sslterm.methods.adversarial.implicit import Implicit
+from sslterm.methods.adversarial.implicit import Implicit, check_widths
 from sslterm.methods.base import Inputs, Stream, Update
 from sslterm.nn.gan_losses import critic_gap
-from sslterm.nn.strided import StridedDiscriminator, StridedGenerator, check_side, init_normal
+from sslterm.nn.strided import StridedDiscriminator, StridedGenerator, init_normal
 
 
 class WGAN(Implicit):
@@ -72,13 +71,7 @@ class WGAN(Implicit):
 
     def __init__(self, config: Config, inputs: Inputs) -> None:
         super().__init__()
-        for name in ("generator_widths", "critic_widths"):
-            try:
-                check_side(inputs.height, inputs.width, getattr(config, name))
-            except ValueError as error:
-                raise UsageError(
-                    f"method.{name}: {error}", "set data.size to 16, 32 or 64 and give 2, 3 or 4 widths"
-                ) from error
+        check_widths(inputs, generator_widths=config.generator_widths, critic_widths=config.critic_widths)
         self.config = config
         self.latent_dim = config.latent_dim
         self.generator = StridedGenerator(config.latent_dim, inputs.channels, config.generator_widths)
