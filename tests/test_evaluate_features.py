@@ -255,18 +255,25 @@ def test_online_knn_of_images_that_are_in_the_gallery_is_perfect() -> None:
     assert GALLERY >= 60
 
 
-def test_principal_plane_is_pca() -> None:
-    features = torch.randn(
-        300, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64
-    ) * torch.tensor([5.0, 1, 3, 0.1, 0.1])
+@pytest.mark.parametrize("shape", [(300, 5), (20, 50)])
+def test_principal_plane_is_pca(shape: tuple[int, int]) -> None:
+    features = torch.randn(*shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    features[:, :3] *= torch.tensor([30.0, 1, 20])
     points, share = principal_plane(features)
     decomposition = pytest.importorskip("sklearn.decomposition").PCA(2).fit(features.numpy())
     expected = torch.from_numpy(decomposition.transform(features.numpy()))
     torch.testing.assert_close(points.abs(), expected.abs(), rtol=1e-6, atol=1e-6)
     assert share == pytest.approx(decomposition.explained_variance_ratio_.tolist())
     one, share = principal_plane(features[:, :1])
-    assert one.shape == (300, 2)
+    assert one.shape == (len(features), 2)
     assert share == pytest.approx((1.0, 0.0))
+
+
+def test_the_principal_plane_of_a_collapsed_or_a_diverged_embedding_is_a_point() -> None:
+    for features in (torch.full((20, 8), 3.0), torch.full((5, 8), 3.0), torch.full((5, 8), torch.nan)):
+        points, shares = principal_plane(features.double())
+        assert not points.any()
+        assert shares == (0.0, 0.0)
 
 
 def test_captions_say_how_many_and_which() -> None:

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from sslterm.data.source import Split
 from sslterm.data.store import Store
+from sslterm.evaluate.features import choose
 from sslterm.evaluate.independent import independent_log_probs
 from sslterm.evaluate.likelihood import BATCH, likelihood, log_probs
+from sslterm.evaluate.online import online_metrics
 from sslterm.methods.base import Method
 from sslterm.nn.bits import PROTOCOLS, binarize
 
@@ -209,3 +211,13 @@ def test_baselines_that_are_not_known_are_absent() -> None:
     assert nats["baseline_untrained"] == pytest.approx(alone["value"], rel=1e-9)
     assert bits["baseline_untrained"] == pytest.approx(nats["baseline_untrained"] / (4 * math.log(2)))
     assert "baseline_untrained" not in weighted  # it would cost as many samples again
+
+
+@pytest.mark.parametrize(("passes", "images"), [(1, 950), (40, 250), (5_000, 100)])
+def test_online_a_density_of_many_forward_passes_is_taken_of_fewer_images(passes: int, images: int) -> None:
+    method, store = Exact(), make_store()
+    method.likelihood_passes = passes
+    index = choose(950, images, seed=3)
+    expected = -method.evidence(store.batch(index).images).detach().double().mean()
+    numbers = dict(online_metrics(method, store, store, seed=3))
+    assert numbers["test/nll_nats"] == pytest.approx(float(expected), abs=1e-5)

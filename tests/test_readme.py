@@ -51,7 +51,7 @@ def test_every_command_of_the_tour(tmp_path: Path, tour: list[list[str]]) -> Non
     assert len(tour) >= 10
     for arguments in tour:
         if arguments == ["pause", "last"]:  # what follows is said to a run at work
-            sslterm(tmp_path, "train", "vae", "--detach", "--set", "train.images=500_000")
+            sslterm(tmp_path, "train", "vae", "--detach", "--set", "train.images=250_000")
         if arguments[0] == "sample" and "--class" not in arguments:
             # what follows is asked of a finished one of a method that can do all of it
             sslterm(tmp_path, "train", "vae", *SHORT)
@@ -60,6 +60,7 @@ def test_every_command_of_the_tour(tmp_path: Path, tour: list[list[str]]) -> Non
                 sslterm(tmp_path, "train", "vae", *TINY)
         short = SHORT if arguments[0] in ("train", "sweep") and "--dry-run" not in arguments else []
         short = TINY if short and arguments[1].startswith(("video", "ddpm")) else short
+        short = [*short, "--set", "method.sampling_steps=5"] if short and arguments[1] == "ddpm" else short
         said = sslterm(tmp_path, *arguments, *short)
         assert said.strip() or arguments[0] in ("pause", "continue", "checkpoint", "stop"), arguments
 

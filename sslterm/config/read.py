@@ -11,6 +11,7 @@ import math
 import re
 import types
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
@@ -66,10 +67,14 @@ def data_class(section: Mapping[str, Any]) -> type[DataConfig]:
     return ClipConfig if "frames" in section else DataConfig
 
 
-def fields_of(cls: type[Any]) -> dict[str, Any]:
-    """The fields of a dataclass and their types, in order."""
+@cache
+def fields_of(cls: type[Any]) -> Mapping[str, Any]:
+    """The fields of a dataclass and their types, in order.
+
+    Kept, since reading them costs more than all checks of a value: a form asks at every key that is typed.
+    """
     hints = get_type_hints(cls, include_extras=True)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+    return types.MappingProxyType({field.name: hints[field.name] for field in dataclasses.fields(cls)})
 
 
 def require_keys(table: Mapping[str, Any], fields: Mapping[str, Any], where: str) -> None:

@@ -49,6 +49,10 @@ GALLERY = 10_000
 """Most training images that vote in the online kNN."""
 QUERIES = 2_000
 """Most held-out images of an online number."""
+FORWARD_PASSES = 10_000
+"""Most forward passes of one image each that an online likelihood takes, where one image takes many ..."""
+FEWEST_QUERIES = 100
+"""... but of so many images at least."""
 PAIRS = 1_000
 """Most held-out images whose views are compared."""
 USES_LABELS = frozenset({"test/knn"})
@@ -65,7 +69,8 @@ def online_metrics(method: Method, train: Store, test: Store, *, seed: int) -> I
       compares; Clusters: `test/used_clusters` (a share)
     - Likelihood: `test/nll_nats` (exact), `test/neg_elbo_nats` (bound) or `test/nll_estimate_nats`; of
       8-bit pixels also in bits/dim; where log Z is estimated, by 1,000 betas and 100 chains, also
-      `test/log_z_error_nats` (its standard error) and `test/ais_effective_chains` (that carry the weight)
+      `test/log_z_error_nats` (its standard error) and `test/ais_effective_chains` (that carry the weight);
+      of fewer images where one takes many forward passes (`likelihood_passes`)
     - Reconstructs: `test/mse`
     - Latent with a prior, but no density: `test/sample_spread` (how far samples are from each other, over the
       same of images)
@@ -86,7 +91,8 @@ def online_metrics(method: Method, train: Store, test: Store, *, seed: int) -> I
         yield "test/used_clusters", _used_clusters(method, test, index)
     if isinstance(method, Likelihood):
         log_z = log_z_of(method, seed=seed, betas=QUICK_BETAS) if isinstance(method, Unnormalized) else None
-        nats = float(-log_probs(method, test, index, seed=seed, log_z=log_z).mean())
+        few = index[: max(FEWEST_QUERIES, FORWARD_PASSES // getattr(method, "likelihood_passes", 1))]
+        nats = float(-log_probs(method, test, few, seed=seed, log_z=log_z).mean())
         yield f"test/{name_of(method)}", nats
         if in_bits(method):
             yield f"test/{in_bits_per_dim(name_of(method))}", nats / (math.prod(test.shape) * math.log(2))

@@ -124,14 +124,16 @@ def principal_plane(features: Tensor) -> tuple[Tensor, tuple[float, float]]:
 
     The sign of a component is fixed (its largest entry is positive), so that successive maps do not flip.
     """
-    centred = features - features.mean(0)
-    gram = (centred.T @ centred).nan_to_num(
-        0.0, 0.0, 0.0
-    )  # a diverged network has NaNs, which a solver refuses
+    # A diverged network has NaNs, which a solver refuses.
+    centred = (features - features.mean(0)).nan_to_num(0.0, 0.0, 0.0)
+    wide = centred.shape[0] < centred.shape[1]
+    gram = centred @ centred.T if wide else centred.T @ centred  # the smaller one: their spectra are the same
     values, vectors = torch.linalg.eigh(gram)
     values = values.flip(0).clamp_min(0)
     axes = vectors.flip(1)[:, :2]
-    if axes.shape[1] < 2:  # features of one dimension
+    if wide:
+        axes = F.normalize(centred.T @ axes, dim=0)
+    if axes.shape[1] < 2:  # features of one dimension, or one image
         axes, values = (
             torch.cat([axes, torch.zeros_like(axes)], 1),
             torch.cat([values, torch.zeros_like(values)]),

@@ -230,6 +230,8 @@ class Latent(Protocol):
 
 @runtime_checkable
 class Likelihood(Protocol):
+    """A density of images. One that takes many forward passes an image says about how many: `likelihood_passes`."""
+
     likelihood_kind: Literal["exact", "bound", "estimate"]
     likelihood_protocol: str
     """What density is measured: "dynamic binarization", "binarized at 0.5", or "8-bit pixels, ..."."""

@@ -105,6 +105,7 @@ class DDPM(Generator):
         super().__init__(config, inputs, outputs=inputs.channels * (1 + learned))
         self.config = config
         self.schedule = Schedule(config.schedule, config.steps)
+        self.likelihood_passes = config.bound_steps
         self.sampling = Sampling(
             sampler=config.sampler, steps=config.sampling_steps, guidance=config.guidance, weights="ema"
         )

@@ -35,7 +35,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -134,6 +134,9 @@ class FlowMatching(Generator):
         return (x for _, x in way)
 
     # -- what can be asked of a trained flow
+
+    likelihood_passes: ClassVar[int] = 100
+    """About what dopri5 takes, which chooses its steps, and the gradients for the divergence."""
 
     @property
     def likelihood_kind(self) -> Literal["exact", "estimate"]:
