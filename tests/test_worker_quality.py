@@ -108,12 +108,26 @@ def test_a_thief_who_knows_classes_is_found_out_and_teaches_well(
 
 def test_suspects_are_shown_beside_what_they_copy(whole: tuple[RunDirectory, dict[str, Any]]) -> None:
     _, answer = whole
-    (picture,) = answer["pictures"]
+    _, picture = answer["pictures"]
     assert Path(picture["path"]).name == "nearest-training-images-7-seed0.png"
     panel = load_panel(Path(picture["path"]).with_suffix(".npz"))
     assert panel.array.shape == (64, 1, 8, 8)
     assert (abs(panel.array[::2] - panel.array[1::2]) < 1e-6).all()  # copies, to the bit
     assert "of 200 samples (seed 0) the 32 nearest to one training image" in picture["caption"]
+
+
+def test_how_often_classes_are_seen_is_drawn(whole: tuple[RunDirectory, dict[str, Any]]) -> None:
+    _, answer = whole
+    picture, _ = answer["pictures"]
+    assert Path(picture["path"]).name == "class-shares-7-seed0.png"
+    panel = load_panel(Path(picture["path"]).with_suffix(".npz"))
+    row = by_name(answer)["class_kl[digits-8px-judge32-v1]@200"]
+    assert panel.labels == tuple("0123456789")
+    assert panel.array.tolist() == pytest.approx([100 * share for share in row["histogram"]])
+    assert panel.array.sum() == pytest.approx(100, abs=1e-3)
+    off = max(range(10), key=lambda k: abs(row["histogram"][k] - row["histogram_real"][k]))
+    told = f"{off}, {100 * row['histogram'][off]:.1f} against {100 * row['histogram_real'][off]:.1f}"
+    assert picture["caption"].endswith(told)
 
 
 def test_what_was_measured_is_kept(whole: tuple[RunDirectory, dict[str, Any]]) -> None:

@@ -124,6 +124,7 @@ def fidelity(
         row = {"name": title, "unit": measure.unit, "kind": measure.kind, **_row(found), "floor": floor}
         if measure.name == "class_kl":
             row["histogram"] = fake.judged.histogram.tolist()
+            row["histogram_real"] = real.judged.histogram.tolist()
         yield row | {"baseline_untrained": before} | about
     if labels is not None and space.classes:
         found, before = _agreement(fake, labels), None if fresh is None else _agreement(fresh, labels).value

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -55,6 +56,8 @@ def sample_quality(
         space, samples, desk.train, desk.test,
         labels=labels, untrained=untrained, seed=seed, leave_out=leave_out, progress=progress,
     ):  # fmt: skip
+        if "histogram" in row:
+            _show(desk, _class_shares(desk, row), seed, pictures)
         yield row | about
     if labels is not None:
         for row in teaching(
@@ -64,11 +67,34 @@ def sample_quality(
             yield row | about
     nearest = nearest_training(samples, desk.train, progress=progress)
     yield _memorised(desk, nearest, untrained, seed, progress) | about
-    panel = _suspects(desk, samples, nearest, seed)
+    _show(desk, _suspects(desk, samples, nearest, seed), seed, pictures)
+
+
+def _show(desk: Desk, panel: Panel, seed: int, pictures: list[dict[str, str]]) -> None:
     stem = f"{panel.name}-{desk.loaded.images}-seed{seed}"
     with suppress(OSError):  # a run that is read-only can be evaluated all the same
         path = write_output(desk.run, panel, stem, "")
         pictures.append({"name": panel.name, "path": path, "caption": panel.caption})
+
+
+def _class_shares(desk: Desk, row: Mapping[str, Any]) -> Panel:
+    """How often each class is seen among the samples."""
+    shares, real = 100 * np.array(row["histogram"]), 100 * np.array(row["histogram_real"])
+    off = int(np.abs(shares - real).argmax())
+    known = tuple(desk.loaded.source.class_names)
+    names = known if len(known) == len(shares) else tuple(map(str, range(len(shares))))
+    return Panel(
+        name="class-shares",
+        kind="bars",
+        array=shares.astype(np.float32),
+        caption=(
+            f"classes of {row['n']:,} samples (seed {row['seed']}) as {row['space']} sees them, in percent; "
+            f"farthest from held-out images: {names[off]}, {shares[off]:.1f} against {real[off]:.1f}"
+        ),
+        labels=names,
+        low=0.0,
+        y_label="% of the samples",
+    )
 
 
 def _classes_to_ask_for(desk: Desk, method: Samples, n: int, seed: int) -> Tensor | None:
