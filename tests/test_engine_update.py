@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from sslterm.data.batch import Batch
 from sslterm.engine.update import Clock, NotFiniteError, Updater, Window
 from sslterm.methods.base import Method
 from sslterm.rows import bernoulli, draw, rand, randint, randn, rows
+from tests.conformance.shrink import make_trainer, shrink
 
 CPU = torch.device("cpu")
 
@@ -177,3 +179,21 @@ def test_a_draw_that_is_not_per_image_is_left_whole() -> None:
     with rows(2, 4, 10):
         assert draw(5, lambda total: torch.arange(total)).tolist() == [0, 1, 2, 3, 4]
         assert draw(2, lambda total: torch.arange(total)).tolist() == [2, 3]
+
+
+def test_the_status_says_what_is_done_in_place_of_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(shrink("vae", "digits", steps=2), tmp_path)
+    seen: set[tuple[str, str]] = set()
+    for name in ("panels", "log_prob"):
+
+        def watched(*arguments: object, name: str = name) -> object:
+            seen.add((name, trainer.scribe.status.between_steps))
+            return getattr(type(trainer.method), name)(trainer.method, *arguments)
+
+        monkeypatch.setattr(trainer.method, name, watched)
+    trainer.prepare(None)
+    trainer.train()
+    assert seen == {("panels", "drawing"), ("log_prob", "measuring")}
+    assert trainer.scribe.status.between_steps == ""

@@ -56,7 +56,9 @@ class PlainProgress:
         parts = [f"step {status.step:>7,}", f"{status.images:,}/{status.total_images:,} images"]
         parts += [said(name, value) for name, value in losses(status.last, self.entry.headline).items()]
         parts.append(f"{amount(status.images_per_second)} img/s")
-        if status.seconds_left is not None:
+        if 0 < status.total_images <= status.images:
+            parts.append("measuring what was reached")
+        elif status.seconds_left is not None:
             parts.append(f"{duration(status.seconds_left)} left")
         print("   ".join(parts), flush=True)
 

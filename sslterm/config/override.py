@@ -180,7 +180,7 @@ def _kind_of(kind: Any, section: Mapping[str, Any], part: str) -> Any:
     return _fields(kind, section).get(part)
 
 
-def _fields(kind: Any, section: Mapping[str, Any]) -> dict[str, Any]:
+def _fields(kind: Any, section: Mapping[str, Any]) -> Mapping[str, Any]:
     """The fields that the schema has for a section; empty where the section is not in the schema."""
     if _is_union(kind):
         return fields_of(variant(get_args(kind), section, "[optim]"))

@@ -11,7 +11,6 @@ import math
 import re
 import types
 from collections.abc import Mapping
-from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
@@ -67,14 +66,17 @@ def data_class(section: Mapping[str, Any]) -> type[DataConfig]:
     return ClipConfig if "frames" in section else DataConfig
 
 
-@cache
-def fields_of(cls: type[Any]) -> Mapping[str, Any]:
-    """The fields of a dataclass and their types, in order.
+_fields_by_class: dict[type[Any], Mapping[str, Any]] = {}
+"""Reading types costs more than all checks of a value, and a form asks at every key that is typed."""
 
-    Kept, since reading them costs more than all checks of a value: a form asks at every key that is typed.
-    """
-    hints = get_type_hints(cls, include_extras=True)
-    return types.MappingProxyType({field.name: hints[field.name] for field in dataclasses.fields(cls)})
+
+def fields_of(cls: type[Any]) -> Mapping[str, Any]:
+    """The fields of a dataclass and their types, in order."""
+    if cls not in _fields_by_class:
+        hints = get_type_hints(cls, include_extras=True)
+        fields = {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+        _fields_by_class[cls] = types.MappingProxyType(fields)
+    return _fields_by_class[cls]
 
 
 def require_keys(table: Mapping[str, Any], fields: Mapping[str, Any], where: str) -> None:

@@ -196,7 +196,7 @@ class Trainer:
 
     def evaluate(self) -> None:
         """Measure on held-out images, without touching the training's random state."""
-        with self._aside():
+        with self._aside("measuring"):
             seed = self.experiment.run.seed
             values = dict(online_metrics(self.method, self.train_store, self.test_store, seed=seed))
             if self.clock.step == 0 and "test/knn" in values:  # a baseline, which never changes
@@ -209,7 +209,7 @@ class Trainer:
     def draw_panels(self) -> None:
         """Draw what is worth watching, from the same held-out images every time."""
         count = min(fitting(PANEL_IMAGES, self.test_store.shape), len(self.test_store))
-        with self._aside():
+        with self._aside("drawing"):
             batch = self.test_store.batch(torch.arange(count))
             for panel in (
                 *self.method.panels(batch),
@@ -252,8 +252,9 @@ class Trainer:
         distributed.barrier()
 
     @contextmanager
-    def _aside(self) -> Iterator[None]:
+    def _aside(self, doing: str) -> Iterator[None]:
         """Evaluation mode without gradients; the training's random state is untouched, and time does not count."""
+        self.scribe.note(between_steps=doing)
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), torch.no_grad():
             torch.manual_seed(self.experiment.run.seed)
@@ -262,6 +263,7 @@ class Trainer:
                 yield
             finally:
                 self.method.train()
+                self.scribe.note(between_steps="")
 
     def _note_clock(self) -> None:
         self.scribe.note(

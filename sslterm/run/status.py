@@ -53,7 +53,9 @@ class Status:
     parameters: int = 0
     """Number of weights."""
     message: str = ""
-    """What it is busy with, or why it ended."""
+    """What it is busy with before it runs, or why it ended."""
+    between_steps: str = ""
+    """What it does in place of training while it runs: "measuring", "drawing"; else ""."""
     last: dict[str, float] = field(default_factory=dict)
     """The newest value of every metric."""
 

@@ -57,7 +57,9 @@ def clock_parts(status: Status, state: str) -> list[tuple[int, str]]:
     if state == "running" and status.images_per_second > 0:
         parts.append((3, f"{amount(status.images_per_second)} img/s"))
         left = status.seconds_left
-        if left is not None and status.images < status.total_images:
+        if status.between_steps:
+            parts.append((0, status.between_steps))
+        elif left is not None and status.images < status.total_images:
             parts.append((0, f"{duration(left)} left"))
     elif state not in LIVE or state == "paused":
         parts.append((3, f"{duration(status.elapsed_seconds)} of training"))

@@ -52,6 +52,19 @@ def test_the_time_left_outlives_all_other_parts() -> None:
     assert fitting(parts, 5) == []
 
 
+def test_what_is_done_between_steps_stands_in_place_of_the_time_left() -> None:
+    status = Status(
+        step=9,
+        images=90,
+        total_images=100,
+        images_per_second=10.0,
+        between_steps="measuring",
+        state="running",
+    )
+    assert fitting(clock_parts(status, "running"), 100)[-1] == "measuring"
+    assert "measuring" not in fitting(clock_parts(status, "died"), 100)
+
+
 def test_share_done_is_a_share() -> None:
     assert share_done(None) == 0.0
     assert share_done(Status(images=5, total_images=0)) == 0.0
