@@ -6,7 +6,7 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,13 +14,8 @@ import typer
 from typer.core import TyperCommand
 
 from sslterm import __version__
-from sslterm.cli.group import Group
+from sslterm.cli.group import EXIT_CODES, Group, PlainCommand
 from sslterm.errors import ExitCode, SsltermError
-
-EXIT_CODES = (
-    "Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 data, run or checkpoint missing or bad, "
-    "4 device, 5 diverged, 130 stopped."
-)
 
 EXAMPLES = """\b
 Examples:
@@ -110,18 +105,32 @@ def _find(name: str) -> Command | None:
 
 def load(name: str, target: str) -> Any:
     """Import a command and make it ready to be invoked."""
+    from sslterm.cli.outputs import LINES, OUTPUTS
+
     module, _, attribute = target.partition(":")
     found: typer.Typer | Callable[..., None] = getattr(importlib.import_module(module), attribute)
     if isinstance(found, typer.Typer):
         for registered in found.registered_commands:
             registered.epilog = EXIT_CODES
+            registered.cls = PlainCommand
         group = found
     else:
         group = typer.Typer(add_completion=False, rich_markup_mode=None)
-        group.command(name, epilog=EXIT_CODES)(found)
+        group.command(name, epilog=EXIT_CODES, cls=PlainCommand)(found)
     command = typer.main.get_command(group)
     command.name = name
+    for path, leaf in leaves(name, command):
+        if path in OUTPUTS:
+            leaf.set_output(OUTPUTS[path], lines=path in LINES)
     return command
+
+
+def leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    """("runs list", its command), ...: what a group holds; a command that is none holds itself."""
+    if not hasattr(command, "commands"):
+        yield name, command
+    for inner, leaf in getattr(command, "commands", {}).items():
+        yield f"{name} {inner}", leaf
 
 
 app = typer.Typer(

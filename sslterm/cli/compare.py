@@ -12,7 +12,7 @@ import typer
 from sslterm.cli.compare_output import print_comparison, quality_of, to_json
 from sslterm.cli.compare_panels import draw_samples, panel_shots, write_shots
 from sslterm.cli.complete import complete_run
-from sslterm.cli.options import Root
+from sslterm.cli.options import AsJson, Root
 from sslterm.cli.output import note, print_json
 from sslterm.errors import DataError, SsltermError, UsageError, did_you_mean
 from sslterm.render.charts import what_of
@@ -32,13 +32,6 @@ from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory, find_run, runs_root
 from sslterm.run.reader import RunReader
 from sslterm.run.results import probed
-
-JSON_HELP = (
-    "{metrics: [name], better: {name: higher|lower|''}, same_data, common: {method, preset}, "
-    "runs: [{name, letter, path, method, preset, state, step, images, seconds, "
-    "metrics: {name: {last, best, best_images}}, quality: [{figure, space, n, value, error, floor, untrained, "
-    "images}]}], config: {key: [value a run]}, files: [path]}; runs sorted."
-)
 
 
 def complete_metric(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -111,7 +104,7 @@ def compare(
     ] = None,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
     runs: Root = None,
-    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare runs: what each has reached, where their configurations differ, and what they show.
 
@@ -121,11 +114,11 @@ def compare(
 
     \b
     Examples:
-      sslterm compare vae-mnist-1 vae-mnist-2
-      sslterm compare vae-mnist-1 vae-mnist-2 --metric test/knn --plot knn.png
-      sslterm compare vae-mnist-1 vae-mnist-2 --panel samples --out samples.png
-      sslterm compare vae-mnist-1 vae-mnist-2 --samples 64 --seed 3 --out drawn.png
-      sslterm compare vae-mnist-1 vae-mnist-2 --csv table.csv --json
+      sslterm compare vae-digits-1 vae-digits-2
+      sslterm compare vae-digits-1 vae-digits-2 --metric test/knn --plot knn.png
+      sslterm compare vae-digits-1 vae-digits-2 --panel samples --out samples.png
+      sslterm compare vae-digits-1 vae-digits-2 --samples 64 --out drawn.png
+      sslterm compare vae-digits-1 vae-digits-2 --csv table.csv --json
     """
     _check(plot, out, panel, samples)
     root = runs_root(runs)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from sslterm import __version__
 from sslterm.cli.machine import find_gpus, find_memory, find_place, find_processor, find_versions
-from sslterm.cli.options import Root
+from sslterm.cli.options import AsJson, Root
 from sslterm.cli.output import print_fields, print_json, print_line
 from sslterm.cli.terminal import find_terminal
 from sslterm.data.catalog import cache_root, data_root
@@ -33,16 +33,7 @@ VARIABLES = (
 
 def doctor(
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{sslterm, python, torch, packages, processor, memory, gpus, driver, places, terminal: {tty, "
-            "width, height, term, colors, colors_why, unicode, locale, no_color, theme, theme_why, graphics: "
-            "{asked, answered, kitty, sixel, cell_width, cell_height, extra}, ssh, tmux, tmux_lines}, "
-            "environment, problems: [{level, what, remedy}]}",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what this machine and terminal can do, and how to mend what is missing.
 

@@ -16,6 +16,10 @@ RunName = Annotated[
 Root = Annotated[
     Path | None, typer.Option("--runs", metavar="DIR", help="Where runs are kept.", envvar="SSLTERM_RUNS")
 ]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+AsJson = Annotated[bool, typer.Option("--json")]
+"""What it prints stands in `sslterm.cli.outputs`, which its help is made from."""
+
 MethodName = Annotated[
     str, typer.Argument(metavar="METHOD", help="See `sslterm methods`.", autocompletion=complete_method)
 ]

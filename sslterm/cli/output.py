@@ -19,6 +19,12 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(_finite(value), indent=indent, ensure_ascii=False) + "\n")
 
 
+def print_json_line(value: Any) -> None:
+    """One JSON value on stdout in a line, at once: for those that come one after the other."""
+    sys.stdout.write(json.dumps(_finite(value), ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _finite(item) for key, item in value.items()}

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sslterm.cli.complete import complete_run
-from sslterm.cli.options import Root
+from sslterm.cli.options import AsJson, Root
 from sslterm.cli.output import note, print_json
 from sslterm.errors import SsltermError, UsageError
 from sslterm.render.quantity import memory
@@ -27,7 +27,7 @@ def report(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.html", help="The page.")],
     title: Annotated[str, typer.Option(help="Its title.")] = "",
     runs: Root = None,
-    as_json: Annotated[bool, typer.Option("--json", help="{runs: [name], path, bytes}")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write results, curves, pictures and settings of runs into one HTML page that needs nothing else.
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, ask, show
-from sslterm.cli.options import Root, RunName
+from sslterm.cli.asking import Checkpoint, Out, Seed, absolute, ask, show
+from sslterm.cli.options import AsJson, Device, Root, RunName
 from sslterm.cli.preview import Preview
 from sslterm.errors import UsageError
 
@@ -48,14 +48,7 @@ def traverse(
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{run, path, latent_dim, rows, columns, caption}; of a path (--from, --to) also "
-            "{gif, kind, ends}: a file or null, linear or spherical, prior or codes.",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Walk through the latent space: its plane where it has two dimensions, else a row for each direction.
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, all_absolute, ask, show
+from sslterm.cli.asking import Checkpoint, Out, Seed, absolute, all_absolute, ask, show
 from sslterm.cli.evaluate_output import print_evaluation
-from sslterm.cli.options import Root, RunName
+from sslterm.cli.options import AsJson, Device, Root, RunName
 from sslterm.cli.output import print_json, print_line, print_table
 from sslterm.cli.preview import Preview
 from sslterm.run.layout import find_run, runs_root
@@ -65,14 +65,7 @@ def sample(
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{run, path, n, seed, label, sampling, rows}; label is a number or null, sampling what was chosen, "
-            "rows what each row is of ([] for one grid).",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Draw samples: a grid as PNG, and a preview on a terminal.
 
@@ -110,10 +103,7 @@ def reconstruct(
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="{run, n, mse, results: [{image, path, mse}]}; values in [0, 1]."),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Images beside their reconstructions, with the mean squared error of each.
 
@@ -171,16 +161,7 @@ def evaluate(
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{run, data, images, sampling, results: [{name, value, unit, kind, n, split, floor?, standard_error?, "
-            "interval?, protocol?, space?, space_sha256?, baseline_independent?, baseline_untrained?, ...}], "
-            "skipped: [{name, reason, hint}], pictures: [{name, path, caption}]}; kind: exact, bound, estimate or "
-            "distance; interval: of 95 %.",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a run by what it can do: likelihood, reconstruction, embedding, quality of samples.
 
