@@ -94,7 +94,7 @@ def export(
     \b
     Examples:
       sslterm runs export last
-      sslterm runs export vae-digits-1 --out /tmp/vae.tar.gz
+      sslterm runs export vae-digits-1 --out vae.tar.gz
       sslterm runs export last --to csv
       sslterm runs export last --to tensorboard --out events/vae
     """

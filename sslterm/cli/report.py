@@ -36,7 +36,7 @@ def report(
     \b
     Examples:
       sslterm report last --out report.html
-      sslterm report vae-mnist-1 vae-mnist-2 --out vae.html --title "Two VAEs"
+      sslterm report vae-digits-1 vae-digits-2 --out vae.html --title "Two VAEs"
     """
     from sslterm.report.page import page_of  # its template engine takes a while to import
 

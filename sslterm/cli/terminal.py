@@ -114,6 +114,7 @@ def find_tmux() -> dict[str, str]:
         "terminal-overrides": ["show", "-sv", "terminal-overrides"],
         "escape-time": ["show", "-sv", "escape-time"],
         "mouse": ["show", "-gv", "mouse"],
+        "focus-events": ["show", "-sv", "focus-events"],
     }
     for name, arguments in questions.items():
         try:
@@ -153,6 +154,8 @@ def missing_tmux_lines(settings: Mapping[str, str], *, pictures: bool = False) -
         lines.append((line, "pictures in full resolution, if the terminal around tmux has Sixel"))
     if settings.get("mouse") == "off":
         lines.append(("set -g mouse on", "the wheel scrolls back through what has gone by"))
+    if settings.get("focus-events") == "off":
+        lines.append(("set -g focus-events on", "the live view is not told when its pane is left or entered"))
     return lines
 
 

@@ -135,7 +135,7 @@ def resume(
     \b
     Examples:
       sslterm resume last
-      sslterm resume vae-mnist-1 --foreground
+      sslterm resume vae-digits-1 --foreground
     """
     found = find_run(run, runs_root(runs))
     status = read_status(found.status)

@@ -74,7 +74,7 @@ def sample(
     \b
     Examples:
       sslterm sample last
-      sslterm sample vae-mnist-1 -n 16 --seed 3 --out sixteen.png
+      sslterm sample vae-digits-1 -n 16 --seed 3 --out sixteen.png
       sslterm sample biggan-digits-1 --class 3 --truncation 2,1,0.5,0.1
       sslterm sample progan-digits-1 --resolution all
       sslterm sample ddpm-digits-1 --sampler ddim --steps 2,5,10,25,100
@@ -189,7 +189,7 @@ def evaluate(
     \b
     Examples:
       sslterm evaluate last
-      sslterm evaluate vae-mnist-burda-1 --samples 5000 -n 500
+      sslterm evaluate vae-digits-1 --samples 500 -n 100
       sslterm evaluate dcgan-digits-1 --space simclr-patterns-1
     """
     if space not in ("judge", "pixels"):

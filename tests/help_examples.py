@@ -1,0 +1,68 @@
+"""Every command of the program, and every example that its help gives."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sslterm.cli.app import COMMANDS, app, leaves, load
+
+
+@dataclass(frozen=True)
+class Example:
+    """A line of a help text.
+
+    Attributes:
+        help_of: the command whose help has it.
+        command: what it calls: "runs list".
+        arguments: all that follows `sslterm`.
+    """
+
+    help_of: str
+    command: str
+    arguments: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return shlex.join(self.arguments)
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """("runs list", its command), ... of the whole program, groups left out."""
+    for section in COMMANDS.values():
+        for name, command in section.items():
+            yield from leaves(name, load(name, command.target))
+
+
+def help_texts(width: int = 80) -> dict[str, str]:
+    """What `--help` of every command and group prints in so many columns; "" is the program."""
+    import typer
+
+    whole = {"": typer.main.get_command(app)}
+    for section in COMMANDS.values():
+        for name, command in section.items():
+            whole[name] = load(name, command.target)
+            whole |= dict(leaves(name, whole[name]))
+    return {
+        path: command.make_context(
+            f"sslterm {path}".strip(), [], resilient_parsing=True, max_content_width=width, terminal_width=width - 2
+        ).get_help()
+        for path, command in whole.items()
+    }
+
+
+def examples() -> list[Example]:
+    """All examples of all help texts, in their order."""
+    known = {path for path, _ in commands()}
+    found = []
+    for path, text in help_texts().items():
+        _, _, below = text.partition("\n  Examples:\n")
+        block = re.sub(r" \\\n +", " ", re.split(r"\n\s*\n", below)[0])  # a line may go on in the next
+        for line in filter(None, block.splitlines()):
+            words = shlex.split(re.split(r" {3,}", line.strip())[0])  # what it does may stand behind it
+            assert words[0] == "sslterm", f"{path} --help: {line!r} is no example"
+            called = " ".join(words[1:3]) if " ".join(words[1:3]) in known else words[1]
+            found.append(Example(path, called, tuple(words[1:])))
+    return found
