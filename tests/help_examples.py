@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sslterm.cli.app import COMMANDS, app, leaves, load
+from sslterm.cli.app import contexts
 
 
 @dataclass(frozen=True)
@@ -29,33 +28,20 @@ class Example:
         return shlex.join(self.arguments)
 
 
-def commands() -> Iterator[tuple[str, Any]]:
-    """("runs list", its command), ... of the whole program, groups left out."""
-    for section in COMMANDS.values():
-        for name, command in section.items():
-            yield from leaves(name, load(name, command.target))
+def commands() -> dict[str, Any]:
+    """{"runs list": its command}, ... of the whole program, groups left out."""
+    known = {path: context.command for path, context in contexts()}
+    return {path: command for path, command in known.items() if not hasattr(command, "list_commands")}
 
 
-def help_texts(width: int = 80) -> dict[str, str]:
-    """What `--help` of every command and group prints in so many columns; "" is the program."""
-    import typer
-
-    whole = {"": typer.main.get_command(app)}
-    for section in COMMANDS.values():
-        for name, command in section.items():
-            whole[name] = load(name, command.target)
-            whole |= dict(leaves(name, whole[name]))
-    return {
-        path: command.make_context(
-            f"sslterm {path}".strip(), [], resilient_parsing=True, max_content_width=width, terminal_width=width - 2
-        ).get_help()
-        for path, command in whole.items()
-    }
+def help_texts() -> dict[str, str]:
+    """What `--help` of every command and group prints in 80 columns; "" is the program."""
+    return {path: context.get_help() for path, context in contexts(terminal_width=78)}
 
 
 def examples() -> list[Example]:
     """All examples of all help texts, in their order."""
-    known = {path for path, _ in commands()}
+    known = commands()
     found = []
     for path, text in help_texts().items():
         _, _, below = text.partition("\n  Examples:\n")

@@ -27,7 +27,14 @@ GPU = {
     "bfloat16": True,
 }  # fmt: skip
 DRIVER = {"version": "570.1", "cuda": "12.8", "fault": None}
-PLACE = {"use": "runs", "path": "/runs", "exists": True, "readable": True, "writable": True, "free_bytes": 1e12}
+PLACE = {
+    "use": "runs",
+    "path": "/runs",
+    "exists": True,
+    "readable": True,
+    "writable": True,
+    "free_bytes": 1e12,
+}
 DATA = {**PLACE, "use": "data", "path": "/data"}
 TERMINAL: dict[str, Any] = {
     "tty": True, "width": 120, "height": 40, "colors": "truecolor", "colors_why": "COLORTERM=truecolor",
@@ -262,7 +269,9 @@ def test_terminals_are_judged(change: dict[str, Any], level: str, where: str, sa
 def test_a_terminal_without_faults_has_none() -> None:
     assert list(find_terminal_faults(TERMINAL)) == []
     assert list(find_terminal_faults({**TERMINAL, "colors": "none", "no_color": True})) == []
-    assert list(find_terminal_faults({**TERMINAL, "tty": False, "width": 10, "ssh": True, "locale": "C"})) == []
+    assert (
+        list(find_terminal_faults({**TERMINAL, "tty": False, "width": 10, "ssh": True, "locale": "C"})) == []
+    )
 
 
 def test_pictures_are_hinted_at_only_where_they_can_be_shown() -> None:

@@ -72,7 +72,8 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "explain": Command("sslterm.cli.methods:explain", "What a method is, and what to watch for."),
         "presets": Command("sslterm.cli.presets:app", "List, show and copy the recipes of methods."),
         "data": Command("sslterm.cli.data:app", "List, fetch and check data sets."),
-        "doctor": Command("sslterm.cli.doctor:doctor", "What this machine and terminal can do."),
+        "doctor": Command("sslterm.cli.doctor:doctor", "What is wrong with this machine or terminal?"),
+        "docs": Command("sslterm.cli.docs:docs", "Write the manual, for man or as Markdown."),
     },
 }
 """Every command by section; what is listed here is imported only when it is called."""
@@ -133,6 +134,26 @@ def leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
         yield f"{name} {inner}", leaf
 
 
+def contexts(**settings: Any) -> Iterator[tuple[str, typer.Context]]:
+    """(path, context) of the program, whose path is "", and of every group and command, as `--help` has them.
+
+    All are imported. `settings` are of every context, as `terminal_width`.
+    """
+
+    def context(command: Any, name: str, above: typer.Context | None) -> typer.Context:
+        made: typer.Context = command.make_context(name, [], parent=above, resilient_parsing=True, **settings)
+        return made
+
+    program = context(typer.main.get_command(app), "sslterm", None)
+    yield "", program
+    for section in COMMANDS.values():
+        for name, listed in section.items():
+            called = context(load(name, listed.target), name, program)
+            yield name, called
+            for inner, command in getattr(called.command, "commands", {}).items():
+                yield f"{name} {inner}", context(command, inner, called)
+
+
 app = typer.Typer(
     name="sslterm",
     cls=LazyGroup,
@@ -175,6 +196,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal of ASCII shows "?", and no traceback
+    words = sys.argv if arguments is None else arguments
+    if "--show-completion" in words or "--install-completion" in words:
+        from sslterm.cli.complete import leave_keys_open
+
+        leave_keys_open()
     try:
         code = app(arguments, prog_name="sslterm", standalone_mode=False)
         sys.stdout.flush()

@@ -11,7 +11,7 @@ import typer
 
 from sslterm.cli.compare_output import print_comparison, quality_of, to_json
 from sslterm.cli.compare_panels import draw_samples, panel_shots, write_shots
-from sslterm.cli.complete import complete_run
+from sslterm.cli.complete import complete_device, complete_metric, complete_panel, complete_run
 from sslterm.cli.options import AsJson, Root
 from sslterm.cli.output import note, print_json
 from sslterm.errors import DataError, SsltermError, UsageError, did_you_mean
@@ -32,19 +32,6 @@ from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory, find_run, runs_root
 from sslterm.run.reader import RunReader
 from sslterm.run.results import probed
-
-
-def complete_metric(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The metrics of the runs that stand before on the command line."""
-    root = ctx.params.get("runs")
-    try:
-        found = [
-            find_run(name, runs_root(Path(root) if root else None)) for name in ctx.params.get("names") or []
-        ]
-        names = {name for reader in _read(found) for name in reader.metrics.series}
-    except (SsltermError, OSError):
-        return []
-    return sorted(name for name in names if name.startswith(incomplete))
 
 
 def compare(
@@ -80,7 +67,10 @@ def compare(
         Path | None, typer.Option("--plot", metavar="FILE.png", help="Write the overlay as PNG.")
     ] = None,
     panel: Annotated[
-        str | None, typer.Option(metavar="NAME", help="This panel of every run, side by side.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="This panel of every run, side by side.", autocompletion=complete_panel
+        ),
     ] = None,
     at: Annotated[
         int | None,
@@ -92,7 +82,10 @@ def compare(
         int | None, typer.Option(min=1, metavar="N", help="Draw samples of every run now, side by side.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of --samples, the same for all.")] = 0,
-    device: Annotated[str, typer.Option(help="For --samples: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(help="For --samples: auto, cpu, cuda, cuda:1 or mps.", autocompletion=complete_device),
+    ] = "auto",
     out: Annotated[
         Path | None,
         typer.Option(

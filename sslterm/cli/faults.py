@@ -68,7 +68,9 @@ def _gpu_faults(facts: Facts) -> Iterator[Fault]:
         yield Fault("warning", "GPU driver", driver["fault"], "run `nvidia-smi`; a restart mends most of it")
     if torch["cuda"] and driver["cuda"] and _numbers(torch["cuda"])[0] > _numbers(driver["cuda"])[0]:
         what = f"it runs CUDA up to {driver['cuda']}, and torch was built for {torch['cuda']}: no GPU can be used"
-        remedy = f"update the driver, or install torch for CUDA {driver['cuda'].split('.')[0]}: {INSTALL_TORCH}"
+        remedy = (
+            f"update the driver, or install torch for CUDA {driver['cuda'].split('.')[0]}: {INSTALL_TORCH}"
+        )
         yield Fault("warning", "GPU driver", what, remedy)
     if gpus and facts["environment"].get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         what = f"CUDA_VISIBLE_DEVICES hides {'it' if len(gpus) == 1 else f'all {len(gpus)}'}"
@@ -98,7 +100,9 @@ def _place_faults(place: Facts, environment: Mapping[str, str]) -> Iterator[Faul
     where, move = f"{use} folder", f"set {variable} to another folder"
     if not place["exists"] and use == "data" and variable in environment:
         what = f"{path} is not there, and {variable} names it"
-        yield Fault("warning", where, what, f"mend {variable}, or fetch into a new folder: sslterm data get mnist")
+        yield Fault(
+            "warning", where, what, f"mend {variable}, or fetch into a new folder: sslterm data get mnist"
+        )
     if place["exists"] and not place["readable"]:
         what, remedy = f"{path} cannot be read", f"chmod u+rx {path}, or {move}"
         yield Fault("error" if use == "runs" else "warning", where, what, remedy)
@@ -116,7 +120,12 @@ def find_terminal_faults(terminal: Facts) -> Iterator[Fault]:
         what = f"its encoding is not UTF-8{_said(terminal['locale'])}: curves and images cannot be drawn"
         yield Fault("warning", "locale", what, "export LC_ALL=C.UTF-8")
     if terminal["theme"] is None:
-        yield Fault("warning", "theme", terminal["theme_why"], f"export {ENVIRONMENT}=dark, or light, or high-contrast")
+        yield Fault(
+            "warning",
+            "theme",
+            terminal["theme_why"],
+            f"export {ENVIRONMENT}=dark, or light, or high-contrast",
+        )
     for line in terminal["tmux_lines"]:
         yield Fault("hint", "tmux", line["reason"], f"add to ~/.tmux.conf: {line['line']}")
     if not terminal["tty"]:

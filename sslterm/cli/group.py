@@ -60,7 +60,7 @@ class PlainCommand(TyperCommand):
         self.params.insert(place + 1, _schema_option())
 
     def get_params(self, ctx: Any) -> Any:
-        parameters = super().get_params(ctx)
+        parameters: Any = super().get_params(ctx)
         for one in parameters:
             if one.metavar is None and not getattr(one, "is_flag", False):
                 choices = one.type_descriptor.choices

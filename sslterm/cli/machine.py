@@ -118,7 +118,10 @@ def find_threads(processor: Mapping[str, Any]) -> dict[str, Any]:
     asked = os.environ.get("OMP_NUM_THREADS") or None
     given = (asked or "").split(",")[0]
     seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {"asked": asked, "torch": int(given) if given.isdecimal() and int(given) else min(processor["cores"], seen)}
+    return {
+        "asked": asked,
+        "torch": int(given) if given.isdecimal() and int(given) else min(processor["cores"], seen),
+    }
 
 
 def find_shared_memory() -> dict[str, int] | None:

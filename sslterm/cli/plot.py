@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from sslterm.catalog import CATALOG
+from sslterm.cli.complete import complete_metric
 from sslterm.cli.options import AsJson, Root, RunName
 from sslterm.cli.output import color_depth, print_json
 from sslterm.cli.run_facts import summarize
@@ -28,18 +29,6 @@ CHARTS = 3
 
 ROWS = 14
 """Height of a chart in the terminal."""
-
-
-def complete_metric(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The metrics of the run that stands before on the command line."""
-    root = ctx.params.get("runs")
-    try:
-        series = read_series(
-            find_run(ctx.params.get("run") or "last", runs_root(Path(root) if root else None))
-        )
-    except (SsltermError, OSError):
-        return []
-    return [name for name in series if name.startswith(incomplete)]
 
 
 def plot(

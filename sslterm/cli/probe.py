@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sslterm.cli.asking import Checkpoint, Seed, ask, named_or_absolute
-from sslterm.cli.complete import complete_source
+from sslterm.cli.complete import complete_source, complete_words
 from sslterm.cli.options import AsJson, Device, Root, RunName
 from sslterm.cli.output import print_json, print_line, print_table
 from sslterm.cli.preview import Preview
@@ -57,6 +57,7 @@ def probe(
         str,
         typer.Option(
             metavar="HOW",
+            autocompletion=complete_words("auto", "flip", "shift", "both", "none"),
             help="How finetune varies images: flip, shift, both, none; auto: both, but characters are not mirrored.",
         ),
     ] = "auto",
@@ -79,7 +80,7 @@ def probe(
       sslterm probe last --data cifar100
       sslterm probe last --protocol finetune \\
         --layers stage1..stage2=frozen,stage4=new
-      sslterm probe last --protocol finetune@10 --layers all=0.0001 --epochs 50
+      sslterm probe last --protocol finetune@10 --layers all=0.0001 --epochs 20
     """
     with Preview() as preview:
         answer = ask(

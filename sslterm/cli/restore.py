@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sslterm.cli.asking import Checkpoint, Out, Seed, absolute, all_absolute, ask, named_or_absolute
+from sslterm.cli.complete import complete_words
 from sslterm.cli.options import AsJson, Device, Root, RunName
 from sslterm.cli.output import print_json, print_line, print_table
 from sslterm.cli.preview import Preview
@@ -22,10 +23,6 @@ Images = Annotated[
 HowMany = Annotated[int, typer.Option("-n", min=1, help="How many held-out images.")]
 
 
-def _complete_mask(incomplete: str) -> list[str]:
-    return [mask for mask in MASKS if mask.startswith(incomplete)]
-
-
 def complete(
     run: RunName,
     images: Images = None,
@@ -34,7 +31,7 @@ def complete(
         typer.Option(
             metavar="|".join((*MASKS, "FILE")),
             help="What is hidden: the central quarter, the lower half, a region of any form, or what is white in FILE.",
-            autocompletion=_complete_mask,
+            autocompletion=complete_words(*MASKS),
         ),
     ] = "center",
     n: HowMany = 16,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sslterm.cli.archive import export, import_
-from sslterm.cli.complete import complete_run
+from sslterm.cli.complete import complete_field, complete_run
 from sslterm.cli.group import new_group
 from sslterm.cli.options import AsJson, Root, RunName
 from sslterm.cli.output import note, on_a_terminal, print_fields, print_json, print_line, print_table
@@ -52,7 +52,11 @@ def show_list(
     ] = None,
     sort: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="The least of a key first; -KEY: the greatest first."),
+        typer.Option(
+            metavar="KEY",
+            help="The least of a key first; -KEY: the greatest first.",
+            autocompletion=complete_field,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

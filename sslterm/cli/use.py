@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sslterm.cli.asking import Checkpoint, Out, Seed, absolute, all_absolute, ask, show
+from sslterm.cli.complete import complete_space, complete_words
 from sslterm.cli.evaluate_output import print_evaluation
 from sslterm.cli.options import AsJson, Device, Root, RunName
 from sslterm.cli.output import print_json, print_line, print_table
@@ -15,7 +16,12 @@ from sslterm.cli.preview import Preview
 from sslterm.run.layout import find_run, runs_root
 
 Weights = Annotated[
-    str | None, typer.Option(metavar="ema|raw", help="Averaged weights, or as they were trained; else ema.")
+    str | None,
+    typer.Option(
+        metavar="ema|raw",
+        help="Averaged weights, or as they were trained; else ema.",
+        autocompletion=complete_words("ema", "raw"),
+    ),
 ]
 Truncation = Annotated[
     str | None,
@@ -25,7 +31,11 @@ Truncation = Annotated[
 ]
 Sampler = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Diffusion: ancestral, ddim; flow matching: euler, heun, dopri5."),
+    typer.Option(
+        metavar="NAME",
+        help="Diffusion: ancestral, ddim; flow matching: euler, heun, dopri5.",
+        autocompletion=complete_words("ancestral", "ddim", "euler", "heun", "dopri5"),
+    ),
 ]
 Steps = Annotated[
     str | None,
@@ -149,6 +159,7 @@ def evaluate(
         str,
         typer.Option(
             metavar="judge|pixels|RUN",
+            autocompletion=complete_space,
             help="What samples are judged in: a classifier of the data, principal components of pixels, or a "
             "run's encoder.",
         ),

@@ -14,6 +14,7 @@ from sslterm.cli.outputs.knowledge import (
     DataChecked,
     DataFetched,
     DataSummary,
+    ManualWritten,
     MethodDescription,
     MethodSummary,
     PresetCopied,
@@ -83,6 +84,7 @@ OUTPUTS: Mapping[str, Any] = {
     "data get": list[DataFetched],
     "data check": DataChecked,
     "doctor": Examined,
+    "docs": ManualWritten,
 }
 """By command; where several are joined, which it is depends on the options."""
 

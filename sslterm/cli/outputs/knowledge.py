@@ -103,3 +103,8 @@ class DataChecked(TypedDict):
     labelled: Annotated[int, "images with a class"]
     classes: list[ClassCount]
     notes: Annotated[list[str], "what was skipped, and why"]
+
+
+class ManualWritten(TypedDict):
+    path: Annotated[str, "the folder"]
+    files: Annotated[list[str], "the pages in it"]
