@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sslterm.cli.app import contexts
@@ -28,6 +29,7 @@ class Example:
         return shlex.join(self.arguments)
 
 
+@cache
 def commands() -> dict[str, Any]:
     """{"runs list": its command}, ... of the whole program, groups left out."""
     known = {path: context.command for path, context in contexts()}
@@ -39,6 +41,7 @@ def help_texts() -> dict[str, str]:
     return {path: context.get_help() for path, context in contexts(terminal_width=78)}
 
 
+@cache
 def examples() -> list[Example]:
     """All examples of all help texts, in their order."""
     known = commands()

@@ -38,6 +38,10 @@ SHRUNK = [
     )
 ]  # fmt: skip
 """What makes a training of the digits short; it is the same training otherwise."""
+SHORTER = {
+    "train": SHRUNK, "sweep": SHRUNK, "evaluate": ["-n", "64"], "track": ["-n", "1"],
+}  # fmt: skip
+"""Set behind an example, where it counts: how much is trained, measured, drawn."""
 
 DRY = {
     "train dcgan --data '~/pictures' --detach": "a folder's pictures at the size of the preset train for minutes",
@@ -171,8 +175,10 @@ def run_example(example: Example, cli: Cli, shelf: Path, place: Path, *more: str
     arguments = [*example.arguments, *more]
     if str(example) in DRY:
         return cli(*arguments, "--dry-run")
-    if example.command in ("train", "sweep") and "--dry-run" not in arguments:
-        arguments += SHRUNK
+    if "--dry-run" not in arguments:
+        arguments += SHORTER.get(example.command, [])
+    if any("finetune" in word for word in arguments):
+        arguments += ["--epochs", "1"]
     if example.command in ("resume", "reproduce"):
         put_trained(cli, shelf, place)
     if example.command == "resume":  # as if it had been stopped after two thirds

@@ -33,7 +33,7 @@ from sslterm.run.layout import runs_root
 LEVELS = ("error", "warning", "hint")
 VARIABLES = (
     "SSLTERM_RUNS", "SSLTERM_DATA", "SSLTERM_CACHE", "SSLTERM_THEME", "NO_COLOR", "FORCE_COLOR", "COLORTERM",
-    "COLORFGBG", "TERM", "TMUX", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES",
+    "COLORFGBG", "TERM", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES",
 )  # fmt: skip
 
 
@@ -145,12 +145,16 @@ def _bfloat16(native: bool) -> str:
 
 
 def _print_faults(faults: Sequence[Fault]) -> None:
-    """A line for each; on a terminal folded at its width, for all of it is needed."""
+    """A line for each; on a terminal, folded at its width, what to do stands on lines of its own."""
     if faults:
         print_line()
     for fault in faults:
-        line = f"{fault.level}: {fault.where}: {fault.what}; {fault.remedy}"
-        if sys.stdout.isatty():
-            width = shutil.get_terminal_size().columns
-            line = "\n".join(textwrap.wrap(line, width, subsequent_indent="  ", break_on_hyphens=False))
-        sys.stdout.write(line + "\n")
+        what = f"{fault.level}: {fault.where}: {fault.what}"
+        if not sys.stdout.isatty():
+            print_line(f"{what}; {fault.remedy}")
+            continue
+        width = max(shutil.get_terminal_size().columns, 20)
+        for line in textwrap.wrap(what, width, subsequent_indent="  "):
+            print_line(line, bold=fault.level == "error")
+        for line in textwrap.wrap(fault.remedy, width - 2, break_on_hyphens=False):
+            print_line(f"  {line}")
