@@ -65,7 +65,12 @@ def _torch_faults(facts: Facts) -> Iterator[Fault]:
 def _gpu_faults(facts: Facts) -> Iterator[Fault]:
     torch, driver, gpus = facts["torch"], facts["driver"], facts["gpus"]
     if driver["fault"]:
-        yield Fault("warning", "GPU driver", driver["fault"], "run `nvidia-smi`; a restart mends most of it")
+        yield Fault(
+            "warning",
+            "GPU driver",
+            driver["fault"],
+            "see what `nvidia-smi` says; after an update of the driver, restart the machine",
+        )
     if torch["cuda"] and driver["cuda"] and _numbers(torch["cuda"])[0] > _numbers(driver["cuda"])[0]:
         what = f"it runs CUDA up to {driver['cuda']}, and torch was built for {torch['cuda']}: no GPU can be used"
         remedy = (

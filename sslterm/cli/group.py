@@ -78,10 +78,9 @@ class PlainCommand(TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
         for one in self.get_params(ctx):
-            record = one.get_help_record(ctx)
             if isinstance(one, TyperArgument):
                 sections["Arguments"].append((one.display_name_raw, one.help or ""))
-            elif record is not None:
+            elif (record := one.get_help_record(ctx)) is not None:
                 sections["Options"].append(record)
         for title, rows in sections.items():
             if rows:
