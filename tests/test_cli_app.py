@@ -10,7 +10,6 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pexpect
 import pytest
@@ -46,23 +45,6 @@ def test_every_command_explains_itself(cli: Cli, name: str) -> None:
         assert "Examples:\n    sslterm " in text
         assert "Exit codes: 0 ok" in text
         assert "--json" in text
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_examples_in_help_are_valid_command_lines(cli: Cli, name: str) -> None:
-    texts = [cli(name, "--help").out]
-    texts += [cli(name, sub, "--help").out for sub in getattr(load(name, TARGETS[name]), "commands", {})]
-    examples = [
-        line.strip() for text in texts for line in text.splitlines() if line.startswith("    sslterm ")
-    ]
-    assert examples
-    for example in examples:
-        _, called, *arguments = shlex.split(example)
-        command: Any = load(called, TARGETS[called])
-        context = command.make_context(called, list(arguments))
-        if hasattr(command, "commands") and arguments:
-            sub, inner, rest = command.resolve_command(context, arguments)
-            inner.make_context(sub, rest, parent=context)
 
 
 def test_help_is_quick_and_imports_little() -> None:
@@ -190,42 +172,6 @@ def test_colours_are_for_terminals_that_want_them(
 
 def test_off_a_terminal_there_are_no_escapes() -> None:
     assert "\x1b" not in start("-m", "sslterm", "methods", TERM="xterm-256color").stdout
-
-
-def complete(words: str, **environment: str) -> list[str]:
-    """What bash is told to offer after `words`."""
-    count = len(words.split()) - (not words.endswith(" "))
-    answer = start(
-        "-m",
-        "sslterm",
-        _SSLTERM_COMPLETE="complete_bash",
-        COMP_WORDS=words,
-        COMP_CWORD=str(count),
-        **environment,
-    )
-    assert answer.stderr == ""
-    return answer.stdout.split()
-
-
-def test_completion_knows_methods_presets_and_keys() -> None:
-    assert "train" in complete("sslterm tr")
-    assert complete("sslterm train va") == ["vae"]
-    assert "digits" in complete("sslterm train vae --preset dig")
-    assert complete("sslterm train vae --set method.latent") == ["method.latent_dim="]
-    assert complete("sslterm explain bar") == ["barlow-twins"]
-    assert complete("sslterm presets show vae dig") == ["digits"]
-    assert "mnist" in complete("sslterm data get mn")
-    assert complete("sslterm train no-such --preset ") == []
-
-
-def test_completion_knows_runs(tmp_path: Path) -> None:
-    from tests.tui.recorded import full_run
-
-    full_run(tmp_path, "vae-digits-7")
-    assert complete("sslterm runs show vae", SSLTERM_RUNS=str(tmp_path)) == ["vae-digits-7"]
-    assert complete(f"sslterm runs show --runs {tmp_path} ") == ["last", "vae-digits-7"]
-    assert complete("sslterm plot last test/k", SSLTERM_RUNS=str(tmp_path)) == ["test/knn"]
-    assert complete("sslterm runs show ", SSLTERM_RUNS=str(tmp_path / "none")) == ["last"]
 
 
 def test_main_returns_what_the_shell_gets() -> None:

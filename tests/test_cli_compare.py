@@ -277,18 +277,6 @@ def test_a_panel_that_was_not_drawn_by_then(root: Path, cli: Cli) -> None:
     assert cli("compare", *arguments).code == 0
 
 
-def test_metrics_are_completed(root: Path) -> None:
-    import typer
-
-    from sslterm.cli.compare import compare, complete_metric
-
-    app = typer.Typer()
-    app.command()(compare)
-    context = typer.main.get_command(app).make_context("compare", ["vae-digits-1"])
-    assert complete_metric(context, "test") == [ELBO]
-    assert complete_metric(context, "none") == []
-
-
 def test_runs_diff_shares_what_differs(root: Path, cli: Cli) -> None:
     found = cli("runs", "diff", "vae-digits-1", "vae-digits-2", "--json").json
     assert found["config"] == {"optim.main.lr": [0.1, 0.3]}

@@ -6,7 +6,7 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,13 +14,8 @@ import typer
 from typer.core import TyperCommand
 
 from sslterm import __version__
-from sslterm.cli.group import Group
+from sslterm.cli.group import EXIT_CODES, Group, PlainCommand
 from sslterm.errors import ExitCode, SsltermError
-
-EXIT_CODES = (
-    "Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 data, run or checkpoint missing or bad, "
-    "4 device, 5 diverged, 130 stopped."
-)
 
 EXAMPLES = """\b
 Examples:
@@ -77,7 +72,8 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "explain": Command("sslterm.cli.methods:explain", "What a method is, and what to watch for."),
         "presets": Command("sslterm.cli.presets:app", "List, show and copy the recipes of methods."),
         "data": Command("sslterm.cli.data:app", "List, fetch and check data sets."),
-        "doctor": Command("sslterm.cli.doctor:doctor", "What this machine and terminal can do."),
+        "doctor": Command("sslterm.cli.doctor:doctor", "What is wrong with this machine or terminal?"),
+        "docs": Command("sslterm.cli.docs:docs", "Write the manual, for man or as Markdown."),
     },
 }
 """Every command by section; what is listed here is imported only when it is called."""
@@ -110,18 +106,52 @@ def _find(name: str) -> Command | None:
 
 def load(name: str, target: str) -> Any:
     """Import a command and make it ready to be invoked."""
+    from sslterm.cli.outputs import LINES, OUTPUTS
+
     module, _, attribute = target.partition(":")
     found: typer.Typer | Callable[..., None] = getattr(importlib.import_module(module), attribute)
     if isinstance(found, typer.Typer):
         for registered in found.registered_commands:
             registered.epilog = EXIT_CODES
+            registered.cls = PlainCommand
         group = found
     else:
         group = typer.Typer(add_completion=False, rich_markup_mode=None)
-        group.command(name, epilog=EXIT_CODES)(found)
+        group.command(name, epilog=EXIT_CODES, cls=PlainCommand)(found)
     command = typer.main.get_command(group)
     command.name = name
+    for path, leaf in leaves(name, command):
+        if path in OUTPUTS:
+            leaf.set_output(OUTPUTS[path], lines=path in LINES)
     return command
+
+
+def leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    """("runs list", its command), ...: what a group holds; a command that is none holds itself."""
+    if not hasattr(command, "commands"):
+        yield name, command
+    for inner, leaf in getattr(command, "commands", {}).items():
+        yield f"{name} {inner}", leaf
+
+
+def contexts(**settings: Any) -> Iterator[tuple[str, typer.Context]]:
+    """(path, context) of the program, whose path is "", and of every group and command, as `--help` has them.
+
+    All are imported. `settings` are of every context, as `terminal_width`.
+    """
+
+    def context(command: Any, name: str, above: typer.Context | None) -> typer.Context:
+        made: typer.Context = command.make_context(name, [], parent=above, resilient_parsing=True, **settings)
+        return made
+
+    program = context(typer.main.get_command(app), "sslterm", None)
+    yield "", program
+    for section in COMMANDS.values():
+        for name, listed in section.items():
+            called = context(load(name, listed.target), name, program)
+            yield name, called
+            for inner, command in getattr(called.command, "commands", {}).items():
+                yield f"{name} {inner}", context(command, inner, called)
 
 
 app = typer.Typer(
@@ -166,6 +196,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal of ASCII shows "?", and no traceback
+    words = sys.argv if arguments is None else arguments
+    if "--show-completion" in words or "--install-completion" in words:
+        from sslterm.cli.complete import leave_keys_open
+
+        leave_keys_open()
     try:
         code = app(arguments, prog_name="sslterm", standalone_mode=False)
         sys.stdout.flush()

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from sslterm.cli.options import Root, RunName
+from sslterm.cli.options import AsJson, Root, RunName
 from sslterm.cli.output import note, print_json
 from sslterm.cli.run_facts import checkpoints, size_of
 from sslterm.errors import DataError, SsltermError, UsageError
@@ -85,7 +85,7 @@ def export(
         typer.Option("--out", "-o", help="Otherwise RUN.tar.gz, RUN.csv or RUN-tensorboard, here."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="{run, path, bytes, contents: [name]}")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Pack a run into one .tar.gz: configuration, metrics, events, panels and the newest checkpoint.
 
@@ -94,7 +94,7 @@ def export(
     \b
     Examples:
       sslterm runs export last
-      sslterm runs export vae-digits-1 --out /tmp/vae.tar.gz
+      sslterm runs export vae-digits-1 --out vae.tar.gz
       sslterm runs export last --to csv
       sslterm runs export last --to tensorboard --out events/vae
     """
@@ -146,9 +146,7 @@ def import_(
     archive: Annotated[Path, typer.Argument(metavar="FILE", help="What `runs export` wrote.")],
     name: Annotated[str | None, typer.Option(help="Name of the run; otherwise its own.")] = None,
     runs: Root = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="{run, path, files, bytes, left_out: [name]}")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Take in a run that was packed elsewhere. Nothing in an archive can run code or leave the run's folder.
 

@@ -13,7 +13,6 @@ from sslterm.cli.preview import Preview
 from sslterm.run.layout import find_run, runs_root
 from sslterm.run.worker_client import Worker
 
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Checkpoint = Annotated[
     int | None,
     typer.Option(metavar="IMAGES", min=0, help="The checkpoint after so many images; else the newest."),

@@ -11,8 +11,8 @@ import typer
 
 from sslterm.cli.compare_output import print_comparison, quality_of, to_json
 from sslterm.cli.compare_panels import draw_samples, panel_shots, write_shots
-from sslterm.cli.complete import complete_run
-from sslterm.cli.options import Root
+from sslterm.cli.complete import complete_device, complete_metric, complete_panel, complete_run
+from sslterm.cli.options import AsJson, Root
 from sslterm.cli.output import note, print_json
 from sslterm.errors import DataError, SsltermError, UsageError, did_you_mean
 from sslterm.render.charts import what_of
@@ -32,26 +32,6 @@ from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory, find_run, runs_root
 from sslterm.run.reader import RunReader
 from sslterm.run.results import probed
-
-JSON_HELP = (
-    "{metrics: [name], better: {name: higher|lower|''}, same_data, common: {method, preset}, "
-    "runs: [{name, letter, path, method, preset, state, step, images, seconds, "
-    "metrics: {name: {last, best, best_images}}, quality: [{figure, space, n, value, error, floor, untrained, "
-    "images}]}], config: {key: [value a run]}, files: [path]}; runs sorted."
-)
-
-
-def complete_metric(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The metrics of the runs that stand before on the command line."""
-    root = ctx.params.get("runs")
-    try:
-        found = [
-            find_run(name, runs_root(Path(root) if root else None)) for name in ctx.params.get("names") or []
-        ]
-        names = {name for reader in _read(found) for name in reader.metrics.series}
-    except (SsltermError, OSError):
-        return []
-    return sorted(name for name in names if name.startswith(incomplete))
 
 
 def compare(
@@ -87,7 +67,10 @@ def compare(
         Path | None, typer.Option("--plot", metavar="FILE.png", help="Write the overlay as PNG.")
     ] = None,
     panel: Annotated[
-        str | None, typer.Option(metavar="NAME", help="This panel of every run, side by side.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="This panel of every run, side by side.", autocompletion=complete_panel
+        ),
     ] = None,
     at: Annotated[
         int | None,
@@ -99,7 +82,10 @@ def compare(
         int | None, typer.Option(min=1, metavar="N", help="Draw samples of every run now, side by side.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of --samples, the same for all.")] = 0,
-    device: Annotated[str, typer.Option(help="For --samples: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(help="For --samples: auto, cpu, cuda, cuda:1 or mps.", autocompletion=complete_device),
+    ] = "auto",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -111,7 +97,7 @@ def compare(
     ] = None,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
     runs: Root = None,
-    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare runs: what each has reached, where their configurations differ, and what they show.
 
@@ -121,11 +107,11 @@ def compare(
 
     \b
     Examples:
-      sslterm compare vae-mnist-1 vae-mnist-2
-      sslterm compare vae-mnist-1 vae-mnist-2 --metric test/knn --plot knn.png
-      sslterm compare vae-mnist-1 vae-mnist-2 --panel samples --out samples.png
-      sslterm compare vae-mnist-1 vae-mnist-2 --samples 64 --seed 3 --out drawn.png
-      sslterm compare vae-mnist-1 vae-mnist-2 --csv table.csv --json
+      sslterm compare vae-digits-1 vae-digits-2
+      sslterm compare vae-digits-1 vae-digits-2 --metric test/knn --plot knn.png
+      sslterm compare vae-digits-1 vae-digits-2 --panel samples --out samples.png
+      sslterm compare vae-digits-1 vae-digits-2 --samples 64 --out drawn.png
+      sslterm compare vae-digits-1 vae-digits-2 --csv table.csv --json
     """
     _check(plot, out, panel, samples)
     root = runs_root(runs)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from sslterm.cli.options import Root, RunName
+from sslterm.cli.options import AsJson, Root, RunName
 from sslterm.cli.output import note, print_json
 from sslterm.cli.run_facts import checkpoints, state_of
 from sslterm.errors import SsltermError
@@ -22,10 +22,9 @@ SILENT_SECONDS = 3.0
 
 Do = Literal["pause", "continue", "stop", "checkpoint"]
 
-Wait = Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait for the trainer's answer.")]
-AsJson = Annotated[
-    bool,
-    typer.Option("--json", help="{run, do, outcome, state}: the trainer's answer, and how the run stands."),
+Wait = Annotated[
+    float,
+    typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait for the trainer's answer."),
 ]
 
 

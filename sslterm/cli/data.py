@@ -10,6 +10,7 @@ import typer
 
 from sslterm.cli.complete import complete_source
 from sslterm.cli.group import new_group
+from sslterm.cli.options import AsJson
 from sslterm.cli.output import note, print_fields, print_json, print_table
 from sslterm.config.schema import ClipConfig, DataConfig
 from sslterm.data.catalog import SOURCES, Entry, data_root
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 FOLDER_SIDE = 64
 """Pixels a side that the images of a folder are brought to where no size is asked for."""
 
-app = new_group("List, fetch and check data sets.")
+app = new_group(
+    "List, fetch and check data sets; alone it lists them.",
+    "sslterm data                        list them",
+    "sslterm data check ~/pictures       look at a folder of yours",
+)
 
 
 @app.callback()
@@ -32,16 +37,9 @@ def start(ctx: typer.Context) -> None:
         show_list()
 
 
-@app.command("list")
+@app.command("list", short_help="List the data that can be named.")
 def show_list(
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="[{name, kind, description, side, channels, train, test, classes, needs_download, "
-            "download_bytes, takes_path, is_ready, licence, citation}, ...]",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the data that presets and --data can name.
 
@@ -97,14 +95,12 @@ def _describe(entry: Entry) -> dict[str, Any]:
     }
 
 
-@app.command("get")
+@app.command("get", short_help="Fetch data sets now.")
 def get(
     names: Annotated[
         list[str], typer.Argument(metavar="NAME", help="What to fetch.", autocompletion=complete_source)
     ],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="[{name, path, train, test}, ...]: path is where it was put.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fetch data sets now, verify them, and read them once.
 
@@ -131,7 +127,7 @@ def get(
         print_json(results)
 
 
-@app.command("check")
+@app.command("check", short_help="Read data as training would; what is in it?")
 def check(
     name: Annotated[
         str,
@@ -146,14 +142,7 @@ def check(
     clips: Annotated[
         bool, typer.Option("--clips", help="It is a video, or a folder of folders of frames.")
     ] = False,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{name, path, train, test, channels, height, width, frames, labelled, "
-            "classes: [{name, train, test}], notes: [text]}",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read a data set or a folder as training would, and say what is in it and what was skipped.
 

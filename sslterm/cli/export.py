@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from sslterm.cli.asking import Checkpoint, absolute, ask
-from sslterm.cli.options import Root, RunName
+from sslterm.cli.options import AsJson, Root, RunName
 from sslterm.cli.output import note, print_json
 from sslterm.cli.preview import Preview
 from sslterm.run.layout import find_run, runs_root
@@ -30,14 +30,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
     checkpoint: Checkpoint = None,
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{run, path, to, encoder, images, files: [name], checked: [{part, inputs, n, "
-            "largest_difference, largest_value, tolerance}]}; encoder is ema, online or ''.",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write the encoder, and the decoder or generator if there is one, with a program that loads it and a model card.
 

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from sslterm.cli.asking import Checkpoint, Device, Out, absolute, all_absolute, ask, named_or_absolute
+from sslterm.cli.asking import Checkpoint, Out, absolute, all_absolute, ask, named_or_absolute
 from sslterm.cli.complete import complete_source
-from sslterm.cli.options import Root, RunName
+from sslterm.cli.options import AsJson, Device, Root, RunName
 from sslterm.cli.output import print_json, print_line, print_table
 from sslterm.cli.preview import Preview
 from sslterm.data.catalog import SOURCES
@@ -37,10 +37,7 @@ def embed(
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="{run, path, n, dimensions, layer, data, splits: {name: n}, images}"),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write the features of all images: features [N, D], label, held_out, index, and file for folders.
 
@@ -48,7 +45,7 @@ def embed(
     Examples:
       sslterm embed last --out features.npz
       sslterm embed last --data ~/pictures --out pictures.parquet
-      sslterm embed simclr-patterns-1 --layer stage3 --split test --out stage3.safetensors
+      sslterm embed last --layer stage3 --split test --out stage3.safetensors
     """
     with Preview() as preview:
         answer = ask(
@@ -68,7 +65,7 @@ def embed(
 
 def neighbors(
     run: RunName,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures to look for.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Pictures to look for.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours.")] = 8,
     data: Data = None,
     split: Which = "all",
@@ -76,14 +73,7 @@ def neighbors(
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{run, path, data, n, images, results: [{image, neighbours: [{similarity, split, index, "
-            "label, class, file}]}]}; similarity is a cosine, file is null but for folders.",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """The images of a data set, or of a folder, that are most like a picture by the features of a run.
 

@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ import psutil
 
 BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 """Processor features (x86, x86, Arm) that compute in bfloat16."""
+
+GPU_DEVICE = "/dev/nvidia0"
+"""What is there where an NVIDIA GPU is, even if its driver cannot be asked."""
+SHARED_MEMORY = "/dev/shm"
 
 SHOWN_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "sve", "bf16")
 
@@ -108,19 +113,45 @@ def find_memory() -> dict[str, int]:
     return {"total_bytes": min(total, limit), "available_bytes": min(available, max(limit - used, 0))}
 
 
-def find_gpus() -> tuple[list[dict[str, Any]], str]:
-    """NVIDIA GPUs, [{index, name, memory_bytes, free_bytes, compute, bfloat16}], and the driver's version."""
+def find_threads(processor: Mapping[str, Any]) -> dict[str, Any]:
+    """{asked, torch}: OMP_NUM_THREADS, and the threads torch will start; it does not see a container's limit."""
+    asked = os.environ.get("OMP_NUM_THREADS") or None
+    given = (asked or "").split(",")[0]
+    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {
+        "asked": asked,
+        "torch": int(given) if given.isdecimal() and int(given) else min(processor["cores"], seen),
+    }
+
+
+def find_shared_memory() -> dict[str, int] | None:
+    """{total_bytes, free_bytes} of /dev/shm; None where there is none."""
+    try:
+        usage = shutil.disk_usage(SHARED_MEMORY)
+    except OSError:
+        return None
+    return {"total_bytes": usage.total, "free_bytes": usage.free}
+
+
+def find_gpus() -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """NVIDIA GPUs, [{index, name, memory_bytes, free_bytes, compute, bfloat16}], and their driver, {version, cuda,
+    fault}: the newest CUDA that it runs, and why it cannot be asked where there are GPUs all the same.
+    """
     import pynvml
 
+    driver: dict[str, Any] = {"version": "", "cuda": None, "fault": None}
     try:
         pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return [], ""
+    except pynvml.NVMLError as error:
+        there = Path(GPU_DEVICE).exists() or error.value == pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH
+        return [], driver | {"fault": f"its GPUs cannot be reached: {error}" if there else None}
     try:
-        driver = str(pynvml.nvmlSystemGetDriverVersion())
+        driver["version"] = str(pynvml.nvmlSystemGetDriverVersion())
+        newest = int(pynvml.nvmlSystemGetCudaDriverVersion())
+        driver["cuda"] = f"{newest // 1000}.{newest % 1000 // 10}"
         return [_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())], driver
-    except pynvml.NVMLError:
-        return [], ""
+    except pynvml.NVMLError as error:
+        return [], driver | {"fault": f"its GPUs cannot be asked: {error}"}
     finally:
         pynvml.nvmlShutdown()
 
@@ -140,13 +171,14 @@ def _gpu(pynvml: Any, index: int) -> dict[str, Any]:
 
 
 def find_place(use: str, path: Path) -> dict[str, Any]:
-    """{use, path, exists, writable, free_bytes} of a folder, or of where it would be made."""
+    """{use, path, exists, readable, writable, free_bytes} of a folder, or of where it would be made."""
     there = path.expanduser().absolute()
     nearest = next(folder for folder in (there, *there.parents) if folder.exists())
     return {
         "use": use,
         "path": str(there),
         "exists": there.exists(),
+        "readable": nearest.is_dir() and os.access(nearest, os.R_OK | os.X_OK),
         "writable": nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK),
         "free_bytes": shutil.disk_usage(nearest).free,
     }

@@ -5,12 +5,10 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from sslterm.catalog import CATALOG, Entry, find_method
-from sslterm.cli.options import MethodName
+from sslterm.cli.options import AsJson, MethodName
 from sslterm.cli.output import print_fields, print_json, print_line
 from sslterm.config.presets import default_preset, needs_download, preset_names, read_preset
 from sslterm.errors import SsltermError
@@ -18,14 +16,7 @@ from sslterm.method_text import TOPICS, MethodText, draw_tree, family_tree, read
 
 
 def methods(
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="[{name, topic, family, title, year, paper, capabilities, presets: [{name, data, "
-            "needs_download}]}, ...]",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """All methods, as the tree of their kinds (Goodfellow 2016).
 
@@ -79,14 +70,7 @@ def list_presets(method: str) -> list[dict[str, Any]]:
 
 def explain(
     method: MethodName,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{name, topic, family, title, authors, year, paper, capabilities, uses_labels, headline, "
-            "unit, panels, presets, sections: {heading: text}, settings: [{name, type, about}], file}",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """What a method is: the idea, the objective, departures from the paper, what to watch for.
 

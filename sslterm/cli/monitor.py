@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from sslterm.cli.complete import complete_run
-from sslterm.cli.options import Root
+from sslterm.cli.options import AsJson, Root
 from sslterm.cli.output import note, on_a_terminal, print_json
 from sslterm.cli.run_facts import summarize
 from sslterm.cli.runs import print_runs
@@ -29,9 +29,7 @@ def monitor(
         bool, typer.Option("--mouse/--no-mouse", help="Whether the view takes the mouse.")
     ] = True,
     runs: Root = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="What `runs list --json` gives, once, of the runs named.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Watch runs live: curves, panels, progress; pause, save and stop them.
 

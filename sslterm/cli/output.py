@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
@@ -17,6 +18,12 @@ def print_json(value: Any) -> None:
     """One JSON value on stdout: a line, or indented on a terminal. What is not finite becomes null."""
     indent = 2 if sys.stdout.isatty() else None
     sys.stdout.write(json.dumps(_finite(value), indent=indent, ensure_ascii=False) + "\n")
+
+
+def print_json_line(value: Any) -> None:
+    """One JSON value on stdout in a line, at once: for those that come one after the other."""
+    sys.stdout.write(json.dumps(_finite(value), ensure_ascii=False) + "\n")
+    sys.stdout.flush()
 
 
 def _finite(value: Any) -> Any:
@@ -41,11 +48,14 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: 
 
 
 def print_fields(fields: Sequence[tuple[str, str]], *, indent: str = "") -> None:
-    """`name  value` pairs, the values aligned; empty values are left out."""
+    """`name  value` pairs, the values aligned, and folded on a terminal; empty values are left out."""
     shown = [(name, value) for name, value in fields if value]
     width = max((len(name) for name, _ in shown), default=0)
+    room = max(shutil.get_terminal_size().columns - len(indent) - width - len(GAP), 20)
     for name, value in shown:
-        print_line(f"{indent}{name.ljust(width)}{GAP}{value}")
+        lines = textwrap.wrap(value, room, break_on_hyphens=False) if sys.stdout.isatty() else [value]
+        for index, line in enumerate(lines or [value]):
+            print_line(f"{indent}{(name if index == 0 else '').ljust(width)}{GAP}{line}")
 
 
 def print_line(text: str = "", *, dim: bool = False, bold: bool = False) -> None:

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 import typer
 
 from sslterm.catalog import CATALOG
-from sslterm.cli.options import Root, RunName
+from sslterm.cli.complete import complete_metric
+from sslterm.cli.options import AsJson, Root, RunName
 from sslterm.cli.output import color_depth, print_json
 from sslterm.cli.run_facts import summarize
 from sslterm.errors import DataError, SsltermError, UsageError, did_you_mean
@@ -28,18 +29,6 @@ CHARTS = 3
 
 ROWS = 14
 """Height of a chart in the terminal."""
-
-
-def complete_metric(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The metrics of the run that stands before on the command line."""
-    root = ctx.params.get("runs")
-    try:
-        series = read_series(
-            find_run(ctx.params.get("run") or "last", runs_root(Path(root) if root else None))
-        )
-    except (SsltermError, OSError):
-        return []
-    return [name for name in series if name.startswith(incomplete)]
 
 
 def plot(
@@ -87,14 +76,7 @@ def plot(
     width: Annotated[int | None, typer.Option(min=20, help="Columns; otherwise the terminal's.")] = None,
     height: Annotated[int, typer.Option(min=5, help="Rows of a chart.")] = ROWS,
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{run, metrics: {name: {step: [...], images: [...], seconds: [...], value: [...]}}}; "
-            "with --out or --csv {run, path, metrics: [name]}.",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Draw the curves of a run; metrics of one quantity share a chart.
 

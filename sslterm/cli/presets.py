@@ -10,14 +10,18 @@ import typer
 from sslterm.catalog import CATALOG, find_method
 from sslterm.cli.complete import complete_method, complete_preset
 from sslterm.cli.group import new_group
-from sslterm.cli.options import MethodName
+from sslterm.cli.options import AsJson, MethodName
 from sslterm.cli.output import note, print_json, print_table
 from sslterm.config.presets import needs_download, preset_names, preset_path, read_preset
 from sslterm.config.read import parse_experiment
 from sslterm.errors import SsltermError, UsageError
 from sslterm.render.quantity import amount
 
-app = new_group("List, show and copy the recipes of methods.")
+app = new_group(
+    "List, show and copy the recipes of methods; alone it lists them.",
+    "sslterm presets                     list them all",
+    "sslterm presets show vae digits     read one",
+)
 
 PresetName = Annotated[
     str, typer.Argument(metavar="PRESET", help="See `sslterm presets list`.", autocompletion=complete_preset)
@@ -31,19 +35,13 @@ def start(ctx: typer.Context) -> None:
         show_list()
 
 
-@app.command("list")
+@app.command("list", short_help="List the presets of all methods, or of one.")
 def show_list(
     method: Annotated[
-        str | None, typer.Argument(help="Only those of a method.", autocompletion=complete_method)
+        str | None,
+        typer.Argument(metavar="METHOD", help="Only those of a method.", autocompletion=complete_method),
     ] = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="[{method, name, data, needs_download, images, batch, about, path, problem}, ...]; problem "
-            "is null, or what is wrong with the file.",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the presets of all methods, or of one; those that need no download come first.
 
@@ -99,13 +97,11 @@ def _about(method: str, header: str) -> str:
     return " ".join(lines[1:] if names_paper else lines)
 
 
-@app.command("show")
+@app.command("show", short_help="Print a preset as it is written.")
 def show(
     method: MethodName,
     preset: PresetName,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="{run, data, train, watch, optim, augment, method}: its tables.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print a preset as it is written: a complete TOML file.
 
@@ -121,14 +117,15 @@ def show(
         typer.echo(preset_path(method, preset).read_text(encoding="utf-8"), nl=False)
 
 
-@app.command("copy")
+@app.command("copy", short_help="Copy a preset to a file of your own.")
 def copy(
     method: MethodName,
     preset: PresetName,
     file: Annotated[
-        Path | None, typer.Argument(help="Where to; otherwise METHOD-PRESET.toml here.", dir_okay=True)
+        Path | None,
+        typer.Argument(metavar="FILE", help="Where to; otherwise METHOD-PRESET.toml here.", dir_okay=True),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="{method, preset, path}")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Copy a preset to a file of your own, to be changed and trained with --config.
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from sslterm.cli.asking import Checkpoint, Device, Seed, ask, named_or_absolute
-from sslterm.cli.complete import complete_source
-from sslterm.cli.options import Root, RunName
+from sslterm.cli.asking import Checkpoint, Seed, ask, named_or_absolute
+from sslterm.cli.complete import complete_source, complete_words
+from sslterm.cli.options import AsJson, Device, Root, RunName
 from sslterm.cli.output import print_json, print_line, print_table
 from sslterm.cli.preview import Preview
 from sslterm.data.catalog import SOURCES
@@ -57,6 +57,7 @@ def probe(
         str,
         typer.Option(
             metavar="HOW",
+            autocompletion=complete_words("auto", "flip", "shift", "both", "none"),
             help="How finetune varies images: flip, shift, both, none; auto: both, but characters are not mirrored.",
         ),
     ] = "auto",
@@ -64,16 +65,7 @@ def probe(
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{run, data, images, results: [{protocol, layer, dimensions, accuracy, baseline_pixels, "
-            "baseline_pixels_centred, baseline_untrained, n_train, n_test, seed, and for finetune "
-            "baseline_frozen, layers, lr, epochs, augment}], plots: [{protocol, best_layer, accuracy, path}]}; "
-            "accuracies in [0, 1].",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read the classes off frozen features, or fine-tune, beside raw pixels and the untrained network.
 
@@ -86,8 +78,9 @@ def probe(
       sslterm probe last
       sslterm probe last --protocol knn,linear,lowshot@1% --layer all
       sslterm probe last --data cifar100
-      sslterm probe last --protocol finetune --layers stage1..stage2=frozen,stage4=new
-      sslterm probe last --protocol finetune@10 --layers all=0.0001 --epochs 50
+      sslterm probe last --protocol finetune \\
+        --layers stage1..stage2=frozen,stage4=new
+      sslterm probe last --protocol finetune@10 --layers all=0.0001 --epochs 20
     """
     with Preview() as preview:
         answer = ask(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Mapping
 
 from sslterm.catalog import Entry
+from sslterm.cli.output import print_json_line
 from sslterm.render.charts import title_of, unit_of, where_of
 from sslterm.render.quantity import amount, duration, number
 from sslterm.run.layout import RunDirectory
@@ -64,7 +63,7 @@ class PlainProgress:
 
 
 class JsonProgress:
-    """One JSON object a line on stdout: {run, state, step, images, total_images, images_per_second, metrics}."""
+    """One JSON object a line on stdout, as `outputs` has it: Progress."""
 
     def __init__(self, run: RunDirectory) -> None:
         self.run = run
@@ -75,8 +74,7 @@ class JsonProgress:
             "total_images": status.total_images, "images_per_second": round(status.images_per_second, 1),
             "elapsed_seconds": round(status.elapsed_seconds, 2), "metrics": dict(status.last),
         }  # fmt: skip
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
+        print_json_line(line)
 
 
 def _result(entry: Entry, value: float) -> str:

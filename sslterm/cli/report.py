@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sslterm.cli.complete import complete_run
-from sslterm.cli.options import Root
+from sslterm.cli.options import AsJson, Root
 from sslterm.cli.output import note, print_json
 from sslterm.errors import SsltermError, UsageError
 from sslterm.render.quantity import memory
@@ -27,7 +27,7 @@ def report(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.html", help="The page.")],
     title: Annotated[str, typer.Option(help="Its title.")] = "",
     runs: Root = None,
-    as_json: Annotated[bool, typer.Option("--json", help="{runs: [name], path, bytes}")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write results, curves, pictures and settings of runs into one HTML page that needs nothing else.
 
@@ -36,7 +36,7 @@ def report(
     \b
     Examples:
       sslterm report last --out report.html
-      sslterm report vae-mnist-1 vae-mnist-2 --out vae.html --title "Two VAEs"
+      sslterm report vae-digits-1 vae-digits-2 --out vae.html --title "Two VAEs"
     """
     from sslterm.report.page import page_of  # its template engine takes a while to import
 

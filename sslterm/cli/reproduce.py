@@ -10,9 +10,8 @@ import tomli_w
 import typer
 
 from sslterm.cli import follow
-from sslterm.cli.options import Root, RunName
+from sslterm.cli.options import AsJson, Device, Root, RunName
 from sslterm.cli.output import note, print_json, print_line, print_table
-from sslterm.cli.train import Device
 from sslterm.errors import DataError, ExitCode
 from sslterm.run import launch
 from sslterm.run.agreement import Agreement, Verdict, agreements, verdict_of
@@ -38,14 +37,7 @@ def reproduce(
     ] = 0.05,
     device: Device = "auto",
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{run, again, verdict: equal, close or different, tolerance, changed: {what: [was, is]}, metrics: "
-            "[{metric, points, last, again, difference, first_step}]}",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a run's configuration again with its seed, and compare all that was logged.
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, all_absolute, ask, named_or_absolute
-from sslterm.cli.options import Root, RunName
+from sslterm.cli.asking import Checkpoint, Out, Seed, absolute, all_absolute, ask, named_or_absolute
+from sslterm.cli.complete import complete_words
+from sslterm.cli.options import AsJson, Device, Root, RunName
 from sslterm.cli.output import print_json, print_line, print_table
 from sslterm.cli.preview import Preview
 
@@ -22,10 +23,6 @@ Images = Annotated[
 HowMany = Annotated[int, typer.Option("-n", min=1, help="How many held-out images.")]
 
 
-def _complete_mask(incomplete: str) -> list[str]:
-    return [mask for mask in MASKS if mask.startswith(incomplete)]
-
-
 def complete(
     run: RunName,
     images: Images = None,
@@ -34,7 +31,7 @@ def complete(
         typer.Option(
             metavar="|".join((*MASKS, "FILE")),
             help="What is hidden: the central quarter, the lower half, a region of any form, or what is white in FILE.",
-            autocompletion=_complete_mask,
+            autocompletion=complete_words(*MASKS),
         ),
     ] = "center",
     n: HowMany = 16,
@@ -43,15 +40,7 @@ def complete(
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{run, n, mask, mse, mse_border, results: [{image, path, hidden, mse, mse_border}]}; hidden is a "
-            "share of the picture; mse is the squared error of hidden values in [0, 1] against the picture as it was "
-            "given, mse_border that of the mean colour of the border.",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fill what a mask hides of pictures; what it does not hide stays as it is.
 
@@ -94,14 +83,7 @@ def colorize(
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{run, n, chroma, chroma_before, results: [{image, path, chroma, chroma_before}]}; chroma is the mean "
-            "distance from grey in CIE Lab, of the new colours and of those that the picture had (0: grey).",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Give grey or coloured pictures new colours; how light their pixels are stays as it is.
 

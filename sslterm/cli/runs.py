@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from sslterm.cli.archive import export, import_
-from sslterm.cli.complete import complete_run
+from sslterm.cli.complete import complete_field, complete_run
 from sslterm.cli.group import new_group
-from sslterm.cli.options import Root, RunName
+from sslterm.cli.options import AsJson, Root, RunName
 from sslterm.cli.output import note, on_a_terminal, print_fields, print_json, print_line, print_table
 from sslterm.cli.run_facts import age, compare, describe, headline, read_config, state_of, summarize
 from sslterm.config.override import flatten
@@ -21,7 +21,12 @@ from sslterm.run.query import Facts, check_keys, check_order, parse, parse_order
 from sslterm.run.removal import refuse_live, remove_run
 from sslterm.run.status import read_status
 
-app = new_group("List, show, compare, remove, pack and unpack runs.")
+app = new_group(
+    "List, show, compare, remove, pack and unpack runs; alone it lists them.",
+    "sslterm runs                        list them, newest first",
+    "sslterm runs show last              how the newest stands",
+    "sslterm runs export last            pack it into one file",
+)
 
 RunNames = Annotated[
     list[str],
@@ -33,12 +38,12 @@ RunNames = Annotated[
 
 @app.callback()
 def start(ctx: typer.Context) -> None:
-    """List, show, compare, remove and pack runs; alone it lists them."""
+    """List, show, compare, remove, pack and unpack runs; alone it lists them."""
     if ctx.invoked_subcommand is None:
         show_list()
 
 
-@app.command("list")
+@app.command("list", short_help="List them, newest first.")
 def show_list(
     runs: Root = None,
     where: Annotated[
@@ -47,14 +52,13 @@ def show_list(
     ] = None,
     sort: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="The least of a key first; -KEY: the greatest first."),
-    ] = None,
-    as_json: Annotated[
-        bool,
         typer.Option(
-            "--json", help="[{name, method, preset, state, step, images, metrics: {name: last}, path}, ...]"
+            metavar="KEY",
+            help="The least of a key first; -KEY: the greatest first.",
+            autocompletion=complete_field,
         ),
-    ] = False,
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the runs, newest first.
 
@@ -65,7 +69,7 @@ def show_list(
     \b
     Examples:
       sslterm runs list
-      sslterm runs list --where "method = vae and optim.main.lr >= 1e-3" --sort -test/knn
+      sslterm runs list --where "method = vae and test/knn > 0.8" --sort -test/knn
       sslterm runs list --where "state = running or age < 2h" --json
     """
     root = runs_root(runs)
@@ -126,19 +130,11 @@ def print_runs(runs: list[RunDirectory]) -> None:
     print_table(header, rows, right=("DONE", "IMAGES"))
 
 
-@app.command("show")
+@app.command("show", short_help="How a run stands: progress, metrics, warnings.")
 def show(
     run: RunName,
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{name, method, preset, state, step, images, metrics, path, total_images, epoch, "
-            "images_per_second, elapsed_seconds, seconds_left, started, pid, host, device, precision, "
-            "parameters, message, checkpoints, panels, warnings, bytes, config}",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show how a run stands: progress, newest metrics, checkpoints, panels, warnings.
 
@@ -185,16 +181,11 @@ def _print_run(facts: dict[str, Any]) -> None:
         print_line(f"warning at step {warning['step']}: {warning['text']}")
 
 
-@app.command("diff")
+@app.command("diff", short_help="Where runs differ.")
 def diff(
     names: RunNames,
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="{runs: [name], config: {key: [value a run]}, metrics: {name: [value a run]}}"
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show where runs differ: their configurations, and what came out.
 
@@ -223,12 +214,12 @@ def _shown(value: Any) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
-@app.command("rm")
+@app.command("rm", short_help="Remove runs with all they hold.")
 def remove(
     names: RunNames,
     runs: Root = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="{removed: [name]}")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove runs with all they hold; asks first, and refuses while one is training.
 
@@ -262,5 +253,5 @@ def remove(
         print_json({"removed": removed})
 
 
-app.command("export")(export)
-app.command("import")(import_)
+app.command("export", short_help="Pack a run into one file.")(export)
+app.command("import", short_help="Take in a run that was packed elsewhere.")(import_)

@@ -11,10 +11,9 @@ import typer
 from sslterm.catalog import find_method
 from sslterm.cli import follow
 from sslterm.cli.complete import complete_key, complete_preset, complete_source
-from sslterm.cli.options import MethodName, Root
+from sslterm.cli.options import AsJson, Device, MethodName, Root
 from sslterm.cli.output import note, print_json, print_line, print_table
 from sslterm.cli.sweeping import Job, check_jobs, work
-from sslterm.cli.train import Device
 from sslterm.config.presets import default_preset
 from sslterm.config.read import dump
 from sslterm.config.resolve import resolve
@@ -39,7 +38,9 @@ def sweep(
             autocompletion=complete_key,
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ... of each configuration.")] = 1,
+    seeds: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Seeds 0, 1, ... of each configuration.")
+    ] = 1,
     preset: Annotated[
         str | None,
         typer.Option(
@@ -47,12 +48,19 @@ def sweep(
         ),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Another data set, or a folder.", autocompletion=complete_source)
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH", help="Another data set, or a folder.", autocompletion=complete_source
+        ),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file laid over the preset.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A TOML file laid over the preset.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change one key for all.", autocompletion=complete_key),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change one key for all.", autocompletion=complete_key
+        ),
     ] = None,
     metric: Annotated[
         list[str] | None,
@@ -64,20 +72,12 @@ def sweep(
         str | None, typer.Option(help="How the runs' names begin; otherwise METHOD-PRESET.")
     ] = None,
     at_once: Annotated[
-        int, typer.Option("--at-once", min=1, help="How many runs are trained at a time.")
+        int, typer.Option("--at-once", metavar="N", min=1, help="How many runs are trained at a time.")
     ] = 1,
     device: Device = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs, and train nothing.")] = False,
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{method, preset, seeds, metrics: [name], better: {metric: higher|lower|''}, settings: [{values: "
-            "{key: text}, runs: [name], states: [state], metrics: {name: {values: [number], mean, std}}}]}; std is "
-            "a sample's (n - 1).",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train all combinations of some settings, each with several seeds; the table has mean and spread over seeds.
 
@@ -86,8 +86,9 @@ def sweep(
 
     \b
     Examples:
-      sslterm sweep vae --preset digits --grid optim.main.lr=0.001,0.003 --seeds 3
-      sslterm sweep simclr --grid method.temperature=0.1,0.2 --grid optim.main.lr=3e-3,6e-3 --at-once 2
+      sslterm sweep vae --grid optim.main.lr=0.001,0.003 --seeds 3
+      sslterm sweep simclr --grid method.temperature=0.1,0.2 \\
+        --grid optim.main.lr=3e-3,6e-3 --at-once 2
     """
     entry = find_method(method)
     chosen = preset or default_preset(entry.name)
@@ -107,8 +108,11 @@ def sweep(
         raise UsageError("--grid run.seed: seeds are counted by --seeds", "use --seeds 3")
     check_jobs(list(jobs.values()))
     if dry_run:
-        for job in jobs.values():
-            typer.echo(job.run.path.name)
+        names = [job.run.path.name for job in jobs.values()]
+        if as_json:
+            print_json({"method": entry.name, "preset": chosen, "runs": names})
+        else:
+            typer.echo("\n".join(names))
         return
     follow.check_writable(root)
     work(list(jobs.values()), at_once=at_once, device=device, say=note)

@@ -114,6 +114,7 @@ def find_tmux() -> dict[str, str]:
         "terminal-overrides": ["show", "-sv", "terminal-overrides"],
         "escape-time": ["show", "-sv", "escape-time"],
         "mouse": ["show", "-gv", "mouse"],
+        "focus-events": ["show", "-sv", "focus-events"],
     }
     for name, arguments in questions.items():
         try:
@@ -145,14 +146,16 @@ def missing_tmux_lines(settings: Mapping[str, str], *, pictures: bool = False) -
             if tmux_version(settings) >= (3, 2)
             else 'set -ga terminal-overrides ",*:Tc"'
         )
-        lines.append((line, "without it there are 256 colours instead of 16 million"))
+        lines.append((line, "it passes 256 colours on instead of 16 million"))
     if int(re.sub(r"\D", "", settings.get("escape-time", "")) or 0) > 50:
-        lines.append(("set -sg escape-time 10", "Esc waits half a second otherwise"))
+        lines.append(("set -sg escape-time 10", "Esc waits half a second"))
     if pictures and tmux_version(settings) >= (3, 4) and "sixel" not in settings.get("terminal-features", ""):
         line = 'set -as terminal-features ",*:sixel"'
-        lines.append((line, "pictures in full resolution, if the terminal around tmux has Sixel"))
+        lines.append((line, "it passes no pictures in full resolution on to a terminal that has Sixel"))
     if settings.get("mouse") == "off":
-        lines.append(("set -g mouse on", "the wheel scrolls back through what has gone by"))
+        lines.append(("set -g mouse on", "the wheel does not scroll back through what has gone by"))
+    if settings.get("focus-events") == "off":
+        lines.append(("set -g focus-events on", "the live view is not told when its pane is left or entered"))
     return lines
 
 

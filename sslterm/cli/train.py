@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,9 @@ from sslterm.catalog import find_method
 from sslterm.cli import follow
 from sslterm.cli.complete import complete_key, complete_preset, complete_run, complete_source
 from sslterm.cli.initial import find_initial, give_initial
-from sslterm.cli.options import MethodName, Root, RunName
-from sslterm.cli.progress import summary
+from sslterm.cli.options import AsJson, Device, MethodName, Root, RunName
+from sslterm.cli.output import note, print_json
+from sslterm.cli.progress import JsonProgress, summary
 from sslterm.config.presets import default_preset
 from sslterm.config.read import dump
 from sslterm.config.resolve import resolve
@@ -24,13 +26,13 @@ from sslterm.run import launch
 from sslterm.run.layout import RunDirectory, create_run, find_run, runs_root
 from sslterm.run.status import read_status, state_now
 
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
-Processes = Annotated[int, typer.Option("--nproc", min=1, help="Processes, one a GPU (or a CPU share).")]
+Processes = Annotated[
+    int, typer.Option("--nproc", metavar="N", min=1, help="Processes, one a GPU (or a CPU share).")
+]
 Foreground = Annotated[
     bool, typer.Option("--foreground", help="Train in this process, a plain line now and then.")
 ]
 Detach = Annotated[bool, typer.Option("--detach", help="Start the training and return at once.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 
 
 def train(
@@ -44,13 +46,22 @@ def train(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Another data set, by name, or a folder of images.", autocompletion=complete_source
+            metavar="NAME|PATH",
+            help="Another data set, by name, or a folder of images.",
+            autocompletion=complete_source,
         ),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file laid over the preset.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A TOML file laid over the preset.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change one key: --set optim.main.lr=3e-4.", autocompletion=complete_key),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change one key of the preset; several times for several.",
+            autocompletion=complete_key,
+        ),
     ] = None,
     init: Annotated[
         str | None,
@@ -95,7 +106,10 @@ def train(
     root = runs_root(runs)
     source = find_initial(init, root) if init else None
     if dry_run:
-        typer.echo(text, nl=False)
+        if as_json:
+            print_json(tomllib.loads(text))
+        else:
+            typer.echo(text, nl=False)
         return
     follow.check_writable(root)
     run = create_run(root, entry.name, chosen, name)
@@ -121,7 +135,7 @@ def resume(
     \b
     Examples:
       sslterm resume last
-      sslterm resume vae-mnist-1 --foreground
+      sslterm resume vae-digits-1 --foreground
     """
     found = find_run(run, runs_root(runs))
     status = read_status(found.status)
@@ -131,7 +145,9 @@ def resume(
             f"{found.name} is {state} already (pid {status.pid})", f"watch it: sslterm monitor {found.name}"
         )
     if state == "finished":
-        print(f"{found.name} is finished; there is nothing left to train", file=sys.stderr)
+        note(f"{found.name} is finished; there is nothing left to train")
+        if as_json and status is not None:
+            JsonProgress(found)(status)
         return
     _launch(found, device=device, nproc=nproc, foreground=foreground, detach=detach, as_json=as_json)
 
@@ -143,7 +159,11 @@ def _launch(
     if detach:
         trainer = launch.start_trainer(run, device=device, processes=nproc)
         follow.wait_until_running(run, trainer)
-        typer.echo(f"{run.name} is training (pid {trainer.pid}); watch it: sslterm monitor {run.name}")
+        status = read_status(run.status)
+        if as_json and status is not None:
+            JsonProgress(run)(status)
+        else:
+            typer.echo(f"{run.name} is training (pid {trainer.pid}); watch it: sslterm monitor {run.name}")
         return
     live = sys.stdout.isatty() and sys.stdin.isatty() and not foreground and not as_json
     if not live:

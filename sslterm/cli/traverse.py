@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, ask, show
-from sslterm.cli.options import Root, RunName
+from sslterm.cli.asking import Checkpoint, Out, Seed, absolute, ask, show
+from sslterm.cli.complete import complete_words
+from sslterm.cli.options import AsJson, Device, Root, RunName
 from sslterm.cli.preview import Preview
 from sslterm.errors import UsageError
 
@@ -32,6 +33,7 @@ def traverse(
         str | None,
         typer.Option(
             metavar="prior|codes",
+            autocompletion=complete_words("prior", "codes"),
             help="What these seeds draw: from the prior (where there is one), or held-out images to encode.",
         ),
     ] = None,
@@ -39,6 +41,7 @@ def traverse(
         str | None,
         typer.Option(
             metavar="linear|spherical",
+            autocompletion=complete_words("linear", "spherical"),
             help="Form of the path; spherical by default where the prior is normal in more than 2 dimensions.",
         ),
     ] = None,
@@ -48,14 +51,7 @@ def traverse(
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{run, path, latent_dim, rows, columns, caption}; of a path (--from, --to) also "
-            "{gif, kind, ends}: a file or null, linear or spherical, prior or codes.",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Walk through the latent space: its plane where it has two dimensions, else a row for each direction.
 

@@ -7,15 +7,21 @@ from typing import Annotated
 
 import typer
 
-from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, all_absolute, ask, show
+from sslterm.cli.asking import Checkpoint, Out, Seed, absolute, all_absolute, ask, show
+from sslterm.cli.complete import complete_space, complete_words
 from sslterm.cli.evaluate_output import print_evaluation
-from sslterm.cli.options import Root, RunName
+from sslterm.cli.options import AsJson, Device, Root, RunName
 from sslterm.cli.output import print_json, print_line, print_table
 from sslterm.cli.preview import Preview
 from sslterm.run.layout import find_run, runs_root
 
 Weights = Annotated[
-    str | None, typer.Option(metavar="ema|raw", help="Averaged weights, or as they were trained; else ema.")
+    str | None,
+    typer.Option(
+        metavar="ema|raw",
+        help="Averaged weights, or as they were trained; else ema.",
+        autocompletion=complete_words("ema", "raw"),
+    ),
 ]
 Truncation = Annotated[
     str | None,
@@ -25,7 +31,11 @@ Truncation = Annotated[
 ]
 Sampler = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Diffusion: ancestral, ddim; flow matching: euler, heun, dopri5."),
+    typer.Option(
+        metavar="NAME",
+        help="Diffusion: ancestral, ddim; flow matching: euler, heun, dopri5.",
+        autocompletion=complete_words("ancestral", "ddim", "euler", "heun", "dopri5"),
+    ),
 ]
 Steps = Annotated[
     str | None,
@@ -65,14 +75,7 @@ def sample(
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{run, path, n, seed, label, sampling, rows}; label is a number or null, sampling what was chosen, "
-            "rows what each row is of ([] for one grid).",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Draw samples: a grid as PNG, and a preview on a terminal.
 
@@ -81,7 +84,7 @@ def sample(
     \b
     Examples:
       sslterm sample last
-      sslterm sample vae-mnist-1 -n 16 --seed 3 --out sixteen.png
+      sslterm sample vae-digits-1 -n 16 --seed 3 --out sixteen.png
       sslterm sample biggan-digits-1 --class 3 --truncation 2,1,0.5,0.1
       sslterm sample progan-digits-1 --resolution all
       sslterm sample ddpm-digits-1 --sampler ddim --steps 2,5,10,25,100
@@ -110,10 +113,7 @@ def reconstruct(
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="{run, n, mse, results: [{image, path, mse}]}; values in [0, 1]."),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Images beside their reconstructions, with the mean squared error of each.
 
@@ -159,6 +159,7 @@ def evaluate(
         str,
         typer.Option(
             metavar="judge|pixels|RUN",
+            autocompletion=complete_space,
             help="What samples are judged in: a classifier of the data, principal components of pixels, or a "
             "run's encoder.",
         ),
@@ -171,16 +172,7 @@ def evaluate(
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{run, data, images, sampling, results: [{name, value, unit, kind, n, split, floor?, standard_error?, "
-            "interval?, protocol?, space?, space_sha256?, baseline_independent?, baseline_untrained?, ...}], "
-            "skipped: [{name, reason, hint}], pictures: [{name, path, caption}]}; kind: exact, bound, estimate or "
-            "distance; interval: of 95 %.",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a run by what it can do: likelihood, reconstruction, embedding, quality of samples.
 
@@ -208,7 +200,7 @@ def evaluate(
     \b
     Examples:
       sslterm evaluate last
-      sslterm evaluate vae-mnist-burda-1 --samples 5000 -n 500
+      sslterm evaluate vae-digits-1 --samples 500 -n 100
       sslterm evaluate dcgan-digits-1 --space simclr-patterns-1
     """
     if space not in ("judge", "pixels"):

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sslterm.cli.asking import Checkpoint, Device, Out, Seed, absolute, ask
-from sslterm.cli.options import Root, RunName
+from sslterm.cli.asking import Checkpoint, Out, Seed, absolute, ask
+from sslterm.cli.options import AsJson, Device, Root, RunName
 from sslterm.cli.output import print_json, print_line, print_table
 from sslterm.cli.preview import Preview
 
@@ -36,14 +36,7 @@ def track(
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{run, path, gif, n, J, F, J_identity, F_identity, results: [{clip, frames, objects, J, F, "
-            "J_identity, F_identity}]}; shares, null where no mask is known to compare with.",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Follow the objects of the first frame through a clip: a strip as PNG, and a GIF.
 
@@ -78,14 +71,7 @@ def predict(
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     runs: Root = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="{run, path, gif, n, mse, mse_copy_last, results: [{clip, frames, mse, mse_copy_last}]}; "
-            "squared errors a value in [0, 1], null where what comes is not known.",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Predict the last frames of a clip from those before, each from the predicted ones: a strip and a GIF.
 
