@@ -208,7 +208,8 @@ class Adjustable(Protocol):
     """How it draws them now: a frozen dataclass, read by `sample` and `decode`, that commands replace.
 
     No part of the state: a run that is loaded draws as it was built to. Where the values of a field are not listed by
-    its type, an attribute named like it in the plural (`resolutions` of `resolution`) may list them.
+    its type, an attribute named like it in the plural (`resolutions` of `resolution`) may list them. A method
+    `refuse_idle(chosen)` may raise UsageError where one of the chosen fields would do nothing beside the others.
     """
 
 

@@ -6,7 +6,7 @@ Shapes: B batch; images [B, C, H, W] in [0, 1]; x the same in [-1, 1]; label [B]
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -112,6 +112,14 @@ class Generator(Method):
             return None
         withheld = rand(len(batch), like=batch.images) < self.label_dropout
         return torch.where(withheld | (batch.label < 0), self.classes, batch.label)
+
+    def refuse_idle(self, chosen: Collection[str]) -> None:
+        """Raise UsageError where a chosen field of `sampling` does nothing."""
+        if "guidance" in chosen and not self.classes:
+            raise UsageError(
+                "--guidance drives samples to a class, and this network was trained without classes",
+                "leave it out",
+            )
 
     def output(self, x: Tensor, time: Tensor, label: Tensor | None) -> Tensor:
         """The chosen network's output, guided where there is a label [B].
