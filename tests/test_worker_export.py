@@ -20,12 +20,14 @@ from sslterm.methods.base import Method
 from sslterm.nn.backbone import Backbone
 from sslterm.nn.foreign import adopt, names_in
 from sslterm.nn.touched import touched
+from sslterm.run.events import append_event
 from sslterm.run.layout import RunDirectory
 from sslterm.worker.desk import Desk
 from sslterm.worker.encoders import find_encoder
 from sslterm.worker.exporting import export
 from sslterm.worker.requests import Export
 from tests.cli_program import Cli, cli
+from tests.test_render_figures import FD, KNN, LIKELIHOOD, MSE, evaluated, probed
 from tests.test_worker import make_run
 
 __all__ = ["cli"]
@@ -192,8 +194,30 @@ def test_our_own_format_holds_what_encoding_and_decoding_need_alone(desks: Any, 
     torch.testing.assert_close(program["encode"](images_of(desk)), features_of(desk))
 
 
+def test_the_card_lists_what_was_measured_of_this_checkpoint(desks: Any, tmp_path: Path) -> None:
+    desk = desks("vae")
+    write(desk, "safetensors", tmp_path / "before")
+    assert "Nothing of this checkpoint yet" in (tmp_path / "before" / "README.md").read_text()
+    for results in (
+        evaluated(LIKELIHOOD, images=256), evaluated(MSE, images=128), probed(KNN, images=256),
+        evaluated(FD, images=256, sampling={"steps": 5}),
+    ):  # fmt: skip
+        append_event(desk.run.results, results.pop("kind"), **results)
+    try:
+        write(desk, "safetensors", tmp_path / "out")
+    finally:
+        desk.run.results.unlink()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "| nll\\_nats | 37.42 | ± 0.43 | nats | bound | 297 | test | 96.50 | 177.4 |" in card
+    assert "| knn | encode | 0.7500 | ± 0.025 | accuracy | estimate |" in card
+    assert "drawn with steps 5 and not as the run draws by itself" in card
+    assert "| mse |" not in card  # of another checkpoint
+    assert "Nothing of this checkpoint yet" not in card
+
+
 def test_the_moving_average_and_the_trained_network_are_told_apart(desks: Any, tmp_path: Path) -> None:
     resnet, vit = desks("resnet").loaded.method, desks("vit").loaded.method
+    others = {("resnet", "ema"), ("vit", "online")}  # than the runs encode with by themselves
     for name, networks in (
         ("resnet", {"ema": resnet.target[0]}), ("vit", {"online": vit.encoder, "ema": vit.teacher[0]})
     ):  # fmt: skip
@@ -201,6 +225,8 @@ def test_the_moving_average_and_the_trained_network_are_told_apart(desks: Any, t
         for which, network in networks.items():
             answer = write(desk, "torchvision", tmp_path / f"{name}-{which}", encoder=which)
             assert answer["encoder"] == which
+            card = (tmp_path / f"{name}-{which}" / "README.md").read_text()
+            assert ("not with the one that is here" in card) == ((name, which) in others)
             program = runpy.run_path(str(tmp_path / f"{name}-{which}" / "load.py"))
             with torch.no_grad():
                 expected = network(images_of(desk))

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sslterm.cli.compare_output import print_comparison, quality_of, to_json
+from sslterm.cli.compare_output import print_comparison, to_json
 from sslterm.cli.compare_panels import draw_samples, panel_shots, write_shots
 from sslterm.cli.complete import complete_run
 from sslterm.cli.options import Root
@@ -24,7 +24,7 @@ from sslterm.render.comparison import (
 )
 from sslterm.render.curve import Plot
 from sslterm.render.overlay import letter, overlay_plot, overlay_run
-from sslterm.render.quality import quality_markdown
+from sslterm.render.quality import quality_markdown, quality_of
 from sslterm.render.side_by_side import Shot
 from sslterm.render.view import Axis, ChartView
 from sslterm.run.comparison import Side, better, main_headline, order, side_of

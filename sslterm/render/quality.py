@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sslterm.render.comparison import BEST, NOTHING
+from sslterm.render.comparison import BEST, NOTHING, on_same_data
 from sslterm.render.overlay import letter
 from sslterm.render.quantity import number
-from sslterm.run.comparison import Direction, best_of, better
+from sslterm.run.comparison import Direction, Side, best_of, better
+from sslterm.run.reader import RunReader
 from sslterm.run.results import Evaluated
 
 FLOOR, UNTRAINED = "real images", "untrained"
@@ -44,6 +45,12 @@ class QualityTable:
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+def quality_of(sides: Sequence[Side], readers: Sequence[RunReader]) -> list[QualityTable]:
+    """What is known of the samples of runs; `readers` stand by the places of the sides."""
+    runs = [Judged(side.place, side.name, readers[side.place].evaluated) for side in sides]
+    return quality_tables(runs, marked=on_same_data(sides))
 
 
 def quality_tables(runs: Sequence[Judged], *, marked: bool = True) -> list[QualityTable]:

@@ -92,7 +92,10 @@ def export(desk: Desk, request: Export, report: Report) -> dict[str, Any]:
             checks = _check(desk, draft, encoder, parts, request.to)
         write_card(
             draft, desk,
-            Card(request.to, encoder.which, tuple(parts), network.notes if network else (), tuple(checks)),
+            Card(
+                request.to, encoder.which, encoder.method is method, tuple(parts),
+                network.notes if network else (), tuple(checks),
+            ),
         )  # fmt: skip
         if target.exists():
             shutil.rmtree(target)

@@ -64,7 +64,7 @@ class NICE(Flow):
     def push(self, y: Tensor) -> tuple[list[Tensor], Tensor]:
         *_, (odd, even) = self.couplings(*halves(y.flatten(1)))
         h = interleave(odd, even) * self.log_scale.exp()
-        return [h], self.log_scale.sum().expand(len(h))
+        return [h], self.log_scale.sum().expand(h.shape[0])
 
     def pull(self, latents: Sequence[Tensor]) -> Tensor:
         (h,) = latents
