@@ -19,7 +19,15 @@ FD = {
     "baseline_untrained": 212.0, "n": 1000, "split": "test", "space": "judge-v1", "space_sha256": "ae609ca7aa0b",
     "dimensions": 32, "judge_accuracy": 0.993, "n_real": 297, "n_floor": 1000, "seed": 0, "untrained_seed": 0,
 }  # fmt: skip
-MSE = {"name": "mse", "value": 0.02, "unit": "per value in [0, 1]", "kind": "exact", "n": 297, "split": "test", "seed": 0}
+MSE = {
+    "name": "mse",
+    "value": 0.02,
+    "unit": "per value in [0, 1]",
+    "kind": "exact",
+    "n": 297,
+    "split": "test",
+    "seed": 0,
+}
 KNN = {
     "protocol": "knn", "layer": "encode", "accuracy": 0.75, "baseline_pixels": 0.44, "baseline_pixels_centred": None,
     "baseline_untrained": 0.34, "n_train": 20000, "n_test": 301, "seed": 0,
@@ -27,7 +35,14 @@ KNN = {
 
 
 def evaluated(*rows: dict[str, Any], images: int = 500, **more: Any) -> dict[str, Any]:
-    return {"kind": "evaluate", "data": "digits", "images": images, "sampling": {}, "results": [*rows], **more}
+    return {
+        "kind": "evaluate",
+        "data": "digits",
+        "images": images,
+        "sampling": {},
+        "results": [*rows],
+        **more,
+    }
 
 
 def probed(*rows: dict[str, Any], images: int = 500) -> dict[str, Any]:

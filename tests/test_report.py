@@ -92,7 +92,14 @@ def test_what_was_measured_afterwards_is_listed_with_all_that_says_what_it_is(
     assert cli("report", run.name, "--runs", tmp_path, "--out", tmp_path / "a.html").code == 0
     text = (tmp_path / "a.html").read_text()
     assert "1,000 samples of each, judged in judge-v1-ae609c" in text  # as `compare` has it
-    for said in ("dynamic binarization", "bound", "± 0.43", "raw pixels", "independent pixels", "real images"):
+    for said in (
+        "dynamic binarization",
+        "bound",
+        "± 0.43",
+        "raw pixels",
+        "independent pixels",
+        "real images",
+    ):
         assert said in text
     assert text.count("evaluate/FD") == 0  # no columns of it beside the table of its space
 

@@ -14,8 +14,8 @@ from sslterm.cli.compare_panels import draw_samples, panel_shots, write_shots
 from sslterm.cli.complete import complete_run
 from sslterm.cli.options import Root
 from sslterm.cli.output import note, print_json
-from sslterm.errors import DataError, SsltermError, UsageError, did_you_mean
-from sslterm.render.charts import what_of
+from sslterm.errors import DataError, SsltermError, UsageError
+from sslterm.render.charts import metrics_meant
 from sslterm.render.comparison import (
     csv_text,
     headlines_of,
@@ -187,13 +187,7 @@ def _metrics(readers: Sequence[RunReader], wanted: Sequence[str]) -> list[str]:
         headlines = headlines_of(readers)
         first = main_headline(headlines, readers)
         return list(dict.fromkeys([*([first, *headlines] if first else []), *probed(afterwards)]))
-    found: dict[str, None] = {}
-    for word in wanted:
-        meant = [name for name in known if name == word] or [name for name in known if what_of(name) == word]
-        if not meant:
-            raise UsageError(f"none of these runs has a metric {word!r}", did_you_mean(word, known))
-        found.update(dict.fromkeys(meant))
-    return list(found)
+    return metrics_meant(wanted, known, "none of these runs has a")
 
 
 def _sorted(sides: list[Side], readers: Sequence[RunReader], metrics: Sequence[str], by: str) -> list[Side]:

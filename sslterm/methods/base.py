@@ -120,6 +120,11 @@ class Method(nn.Module):
     couples_batch: ClassVar[bool] = False
     """The loss compares images of a batch (also through batch normalization): micro-batches are refused."""
 
+    @property
+    def onnx_lacks(self) -> str:
+        """What `encode` or `decode` does that ONNX has no form of, in words; "" where it has all."""
+        return ""
+
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Scalar to minimise, and aux: 0-d entries are logged as `name/key`, batched ones are handed back."""
         raise NotImplementedError

@@ -194,7 +194,10 @@ def _table(title: str, figures: Sequence[_Figure]) -> FigureTable:
     cells = [name for name in COLUMNS if any(figure.cells.get(name) for figure in figures)]
     beside = list(dict.fromkeys(name for figure in figures for name in figure.baselines))
     rows = tuple(
-        (*(figure.cells.get(name, "") for name in cells), *(figure.baselines.get(name, "") for name in beside))
+        (
+            *(figure.cells.get(name, "") for name in cells),
+            *(figure.baselines.get(name, "") for name in beside),
+        )
         for figure in figures
     )
     return FigureTable(title, (*cells, *beside), rows, frozenset(beside))

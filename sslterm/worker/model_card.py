@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sslterm.catalog import CATALOG
 from sslterm.methods.base import Encodes, Latent
@@ -15,9 +14,8 @@ from sslterm.render.quantity import number
 from sslterm.run.panels import load_panel
 from sslterm.run.reader import RunReader
 from sslterm.worker.desk import Desk
-
-if TYPE_CHECKING:
-    from sslterm.worker.exporting import Checked
+from sslterm.worker.export_check import Checked
+from sslterm.worker.export_parts import shape_of
 
 PICTURE = "picture.png"
 PANELS = ("samples", "reconstructions", "latent-plane", "embedding", "neighbours")
@@ -100,8 +98,6 @@ def _picture(folder: Path, desk: Desk, reader: RunReader) -> Iterator[str]:
 
 
 def _how(folder: Path, desk: Desk, card: Card) -> Iterator[str]:
-    from sslterm.worker.exporting import shape_of
-
     method, inputs = desk.loaded.method, desk.loaded.inputs
     yield from ("## How to load it", "", "load.py, of this folder:", "", "```python")
     yield from (folder / "load.py").read_text().rstrip().splitlines()

@@ -140,6 +140,10 @@ class Generator(Method):
         guided = (1 + w) * of_class[:, :c] - w * of_none[:, :c]
         return torch.cat((guided, of_class[:, c:]), dim=1)
 
+    @property
+    def onnx_lacks(self) -> str:
+        return "images are drawn in many steps, each of which asks the whole network"
+
     def draw(self, x: Tensor, generator: torch.Generator | None, label: Tensor | None) -> Iterator[Tensor]:
         """From noise x [B, C, H, W] to images in [-1, 1], step by step, as `sampling` says.
 

@@ -104,6 +104,11 @@ class NICE(Flow):
             return list(latents)
         return [logistic_to_normal(h) for h in latents]
 
+    @property
+    def onnx_lacks(self) -> str:
+        normal = self.config.prior == "normal"
+        return "" if normal else "codes become normal by the inverse of the normal distribution function"
+
     def from_normal(self, codes: Sequence[Tensor]) -> list[Tensor]:
         if self.config.prior == "normal":
             return list(codes)
