@@ -40,11 +40,13 @@ class QualityTable:
         title: the space, and how many samples.
         header: "", then the figures, each with the way that is better (↑ or ↓).
         rows: real images, then every run and its untrained network.
+        places: of the run of each row; None of real images.
     """
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    places: tuple[int | None, ...]
 
 
 def quality_of(sides: Sequence[Side], readers: Sequence[RunReader]) -> list[QualityTable]:
@@ -78,12 +80,12 @@ def _table(runs: Sequence[Judged], space: str, n: int, *, marked: bool) -> Quali
         name: _column([found[run.place].get(name) for run in shown], better(name) if marked else "")
         for name in names
     }
-    labels = [FLOOR]
+    labels, places = [FLOOR], [None, *(run.place for run in shown for _ in range(2))]
     for run in shown:
         labels += [f"{letter(run.place)} {run.name}", f"  {UNTRAINED}"]
     header = ("", *(name + _SIGNS[better(name)] for name in names))
     rows = zip(labels, *columns.values(), strict=True)
-    return QualityTable(f"{n:,} samples of each, judged in {space}", header, tuple(rows))
+    return QualityTable(f"{n:,} samples of each, judged in {space}", header, tuple(rows), tuple(places))
 
 
 def _column(figures: Sequence[Evaluated | None], direction: Direction) -> list[str]:
