@@ -18,6 +18,7 @@ from sslterm.run.events import append_event
 from sslterm.run.metrics import Series
 from tests.cli_program import Cli, cli
 from tests.test_cli_compare import ELBO, put_run
+from tests.test_render_figures import FD, KNN, LIKELIHOOD, evaluated, probed
 from tests.tui.recorded import full_run
 
 __all__ = ["cli"]
@@ -80,6 +81,27 @@ def test_what_runs_say_is_text_and_no_markup(tmp_path: Path, cli: Cli) -> None:
     assert evil not in text
     assert text.count("&lt;script&gt;") >= 3
     assert "Where the settings differ" in text
+
+
+def test_what_was_measured_afterwards_is_listed_with_all_that_says_what_it_is(
+    tmp_path: Path, cli: Cli
+) -> None:
+    run = put_run(tmp_path, "vae-digits-1", 500.0, 140.0)
+    for results in (evaluated(LIKELIHOOD, FD, FD | {"name": "KD[judge-v1]@1000"}), probed(KNN)):
+        append_event(run.results, results.pop("kind"), **results)
+    assert cli("report", run.name, "--runs", tmp_path, "--out", tmp_path / "a.html").code == 0
+    text = (tmp_path / "a.html").read_text()
+    assert "1,000 samples of each, judged in judge-v1-ae609c" in text  # as `compare` has it
+    for said in (
+        "dynamic binarization",
+        "bound",
+        "± 0.43",
+        "raw pixels",
+        "independent pixels",
+        "real images",
+    ):
+        assert said in text
+    assert text.count("evaluate/FD") == 0  # no columns of it beside the table of its space
 
 
 def test_wrong_names_are_refused_and_nothing_written(tmp_path: Path, cli: Cli) -> None:

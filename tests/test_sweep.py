@@ -124,6 +124,49 @@ def test_a_run_of_another_configuration_is_not_taken_for_its_own(trained: Traine
     assert cli(*SWEEP, "--set", "train.images=5000", "--name", "other").code == 0
 
 
+def test_an_interrupt_stops_the_trainers_and_says_how_to_go_on(
+    trained: Trained, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+
+    class Working:
+        def poll(self) -> None:
+            return None
+
+        def terminate(self) -> None:
+            ended.append("asked")
+
+        def wait(self) -> None:
+            ended.append("over")
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeping.launch, "start_trainer", lambda *_, **__: Working())
+    monkeypatch.setattr(sweeping.time, "sleep", interrupt)
+    answer = cli(*SWEEP, "--at-once", "2")
+    assert (answer.code, answer.out, ended) == (130, "", ["asked", "asked", "over", "over"])
+    assert "the same command goes on" in answer.err
+
+
+def test_metrics_are_known_by_short_names_too(trained: Trained, cli: Cli) -> None:
+    found = cli(*SWEEP, "--metric", "neg_elbo_nats", "-m", "test/neg_elbo_nats", "--json").json
+    assert found["metrics"] == ["test/neg_elbo_nats"]
+    assert found["settings"][1]["metrics"]["test/neg_elbo_nats"]["values"] == [0.01, 1.01]
+
+
+def test_a_wrong_metric_is_told_after_the_first_run_and_before_it_where_there_is_one(
+    trained: Trained, cli: Cli
+) -> None:
+    for started in (["vae-digits-lr0.001-s0"], []):
+        trained.started = []
+        answer = cli(*SWEEP, "--metric", "neg_elbo_nat")
+        assert (answer.code, answer.out, trained.started) == (2, "", started)
+        assert "the runs of this sweep have no metric 'neg_elbo_nat'" in answer.err
+        assert "did you mean 'neg_elbo_nats'?" in answer.err
+    assert cli(*SWEEP, "--metric", "neg_elbo_nats").code == 0  # it goes on
+
+
 def test_mistakes_are_told_before_anything_is_trained(trained: Trained, cli: Cli, tmp_path: Path) -> None:
     for wrong in ("optim.main.lr=0.1,-1", "optim.main.rl=1", "run.seed=1,2", "nothing"):
         assert cli("sweep", "vae", "--preset", "digits", "--grid", wrong).code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from sslterm.cli.app import main
 from sslterm.engine.build import build_method, inputs_of
 from sslterm.engine.checkpoint import save_checkpoint
 from sslterm.engine.load import load_method
-from sslterm.errors import ExitCode, UsageError
+from sslterm.errors import ExitCode, SsltermError, UsageError
 from sslterm.run.checkpoints import checkpoint_counts
 from sslterm.run.layout import RunDirectory
 from sslterm.run.packed import pack_rows, unpack, unpack_rows
@@ -136,6 +137,27 @@ def test_a_map_and_its_neighbours(worker: Worker, vae: RunDirectory) -> None:
     panel = load_panel(Path(tsne["path"]).with_suffix(".npz"))
     np.testing.assert_array_equal(panel.array[:, :2], unpack(tsne["points"]))
     assert panel.labels == tuple(found["class_names"])
+
+
+def test_a_map_of_other_images_and_of_a_layer(worker: Worker, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "map.npz"
+    of_all = worker.ask("embed", n=5000, split="all", save=True, out=str(out))
+    assert of_all["path"] == str(out)
+    assert f"embedding of {of_all['n']} images" in of_all["caption"]
+    with np.load(out) as found:
+        counts = {name: int((found["held_out"] == (name == "test")).sum()) for name in ("train", "test")}
+        assert counts["test"] == worker.ask("embed", n=5000)["n"]  # as many as there are
+        assert sum(counts.values()) == of_all["n"]
+        assert sorted(found["index"][found["held_out"]]) == list(range(counts["test"]))
+    for axis in (of_all["x_label"], of_all["y_label"]):
+        assert re.fullmatch(r"(first|second) component, \d+ % of the variance", axis)
+    layer = worker.ask("embed", n=40, layer="stage1", split="train", data="digits")
+    assert "40 training images of digits, layer stage1" in layer["caption"]
+    assert layer["dimensions"] == 32
+    with pytest.raises(UsageError, match="there is no layer 'stge1'"):
+        worker.ask("embed", n=40, layer="stge1")
+    with pytest.raises(SsltermError, match="no such data"):
+        worker.ask("embed", data="digts")
 
 
 def test_bad_requests_are_refused_and_the_next_is_answered(worker: Worker) -> None:

@@ -180,6 +180,63 @@ def test_neighbors_finds_a_picture_among_its_likes(
     assert "test[5]" in said.out
 
 
+@pytest.mark.parametrize("name", ["f.npz", "f.safetensors", "f.parquet"])
+def test_neighbors_are_the_same_from_features_that_were_kept(
+    worker: Worker, tmp_path: Path, name: str
+) -> None:
+    Image.fromarray(np.eye(16, dtype=np.uint8) * 200).save(tmp_path / "a.png")
+    found = {}
+    for split in ("all", "test"):
+        worker.ask("features", out=str(tmp_path / f"{split}-{name}"), split=split)
+        question = {"images": [str(tmp_path / "a.png")], "k": 5, "split": split}
+        stages: list[dict[str, object]] = []
+        kept = worker.ask("search", stages.append, **question, features=str(tmp_path / f"{split}-{name}"))
+        assert all(stage["stage"] != "encoding" for stage in stages)
+        found[split] = worker.ask("search", **question)
+        assert kept | {"path": ""} == found[split] | {"path": ""}
+    assert (
+        worker.ask("search", **question | {"split": "all"}, features=str(tmp_path / f"test-{name}"))[
+            "results"
+        ]
+        == found["test"]["results"]
+    )  # what there are features of
+
+
+def test_features_of_something_else_are_refused(worker: Worker, tmp_path: Path) -> None:
+    Image.new("L", (16, 16)).save(tmp_path / "a.png")
+    file = tmp_path / "f.npz"
+    of_this = {"run": "autoencoder-digits-1", "images": 256, "layer": "encoding", "data": "digits"}
+
+    def search(**more: object) -> None:
+        worker.ask("search", images=[str(tmp_path / "a.png")], k=2, features=str(file), **more)
+
+    def keep(rows: int = TEST, **changes: object) -> None:
+        part = Part(np.zeros((rows, 2), np.float32), {"held_out": np.ones(rows, bool)})
+        write_features(file, rows, iter([part]), of_this | changes)
+
+    wrong: list[tuple[dict[str, object], str]] = [
+        ({"run": "vae-1"}, "of the run vae-1, not autoencoder-digits-1"),
+        ({"images": 512}, "of the checkpoint after 512, not 256"),
+        ({"layer": "stage1"}, "of the layer stage1, not encoding"),
+        ({"data": "mnist"}, "features of mnist, not digits"),
+        ({"rows": 7}, "of 7 test images, and digits has 60"),
+        ({}, "holds no features of the train split"),
+    ]
+    for changes, message in wrong:
+        keep(**changes)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match=message):
+            search(split="all" if changes else "train")
+    file.write_bytes(b"PK nothing")
+    with pytest.raises(DataError, match=r"f\.npz cannot be read as features"):
+        search()
+    np.savez(file, features=np.zeros((3, 2)), held_out=np.zeros(2), about="{}")
+    with pytest.raises(DataError, match="do not go together"):
+        search()
+    file.unlink()
+    with pytest.raises(DataError, match="there is no such file"):
+        search()
+
+
 def test_neighbors_refuses_what_is_no_picture_and_too_many(worker: Worker, tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(DataError, match=r"text\.png cannot be read as a picture"):
@@ -208,3 +265,32 @@ def test_embed_says_what_it_wrote(run: RunDirectory, cli: Cli, tmp_path: Path) -
     path, about = said.out.splitlines()
     assert path == str(tmp_path / "f.npz")
     assert f"(encoding) of {TEST} test images of digits, after 256 images of training" in about
+
+
+def test_embed_draws_a_map(
+    run: RunDirectory, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    asked = ("embed", run.path, "--device", "cpu")
+    both = cli(*asked, "--out", tmp_path / "a.npz", "--map", tmp_path / "a.png", "-n", 50, "--json")
+    assert both.code == 0, both.err
+    found = both.json
+    assert (found["n"], found["splits"]) == (TRAIN + TEST, {"train": TRAIN, "test": TEST})
+    assert found["map"] == {
+        "path": str(tmp_path / "a.png"), "by": "pca", "n": 50, "dimensions": found["dimensions"],
+        "caption": found["map"]["caption"], "x_label": found["map"]["x_label"], "y_label": found["map"]["y_label"],
+    }  # fmt: skip
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.width > 600
+    wrong = {
+        (): "there is nothing to write",
+        ("--out", tmp_path / "b.npz", "--by", "tsne"): "are for --map",
+        ("--out", tmp_path / "b.npz", "-n", 50): "are for --map",
+        ("--map", tmp_path / "b.pdf"): "name it " + str(tmp_path / "b.png"),
+        ("--map", tmp_path / "b.png", "--layer", "stge1"): "there is no layer 'stge1'",
+    }
+    for options, message in wrong.items():
+        answer = cli(*asked, *options)
+        assert (answer.code, answer.out) == (2, ""), answer.err
+        assert message in " ".join(answer.err.split())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "a.png"]

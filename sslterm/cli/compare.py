@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from sslterm.cli.compare_output import print_comparison, quality_of, to_json
+from sslterm.cli.compare_output import print_comparison, to_json
 from sslterm.cli.compare_panels import draw_samples, panel_shots, write_shots
 from sslterm.cli.complete import complete_device, complete_metric, complete_panel, complete_run
 from sslterm.cli.options import AsJson, Root
 from sslterm.cli.output import note, print_json
-from sslterm.errors import DataError, SsltermError, UsageError, did_you_mean
-from sslterm.render.charts import what_of
+from sslterm.errors import DataError, SsltermError, UsageError
+from sslterm.render.charts import metrics_meant
 from sslterm.render.comparison import (
     csv_text,
     headlines_of,
@@ -24,7 +24,7 @@ from sslterm.render.comparison import (
 )
 from sslterm.render.curve import Plot
 from sslterm.render.overlay import letter, overlay_plot, overlay_run
-from sslterm.render.quality import quality_markdown
+from sslterm.render.quality import quality_markdown, quality_of
 from sslterm.render.side_by_side import Shot
 from sslterm.render.view import Axis, ChartView
 from sslterm.run.comparison import Side, better, main_headline, order, side_of
@@ -173,13 +173,7 @@ def _metrics(readers: Sequence[RunReader], wanted: Sequence[str]) -> list[str]:
         headlines = headlines_of(readers)
         first = main_headline(headlines, readers)
         return list(dict.fromkeys([*([first, *headlines] if first else []), *probed(afterwards)]))
-    found: dict[str, None] = {}
-    for word in wanted:
-        meant = [name for name in known if name == word] or [name for name in known if what_of(name) == word]
-        if not meant:
-            raise UsageError(f"none of these runs has a metric {word!r}", did_you_mean(word, known))
-        found.update(dict.fromkeys(meant))
-    return list(found)
+    return metrics_meant(wanted, known, "none of these runs has a")
 
 
 def _sorted(sides: list[Side], readers: Sequence[RunReader], metrics: Sequence[str], by: str) -> list[Side]:

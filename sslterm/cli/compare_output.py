@@ -15,7 +15,7 @@ from sslterm.render.comparison import Table, on_same_data, short_keys
 from sslterm.render.comparison_cells import HEAD_ROWS, TableView, draw_table, table_width
 from sslterm.render.curve import Plot
 from sslterm.render.overlay import draw_overlay, letter
-from sslterm.render.quality import Judged, QualityTable, quality_tables
+from sslterm.render.quality import QualityTable
 from sslterm.render.side_by_side import Shot, draw_side_by_side
 from sslterm.run.comparison import Side, better, differences
 from sslterm.run.reader import RunReader
@@ -23,12 +23,6 @@ from sslterm.run.reader import RunReader
 PLOT_ROWS, PANEL_ROWS = 14, 20
 """Heights in the terminal."""
 WIDTH_OFF_TERMINAL = 160
-
-
-def quality_of(sides: Sequence[Side], readers: Sequence[RunReader]) -> list[QualityTable]:
-    """What is known of the samples of runs; `readers` stand by the places of the sides."""
-    runs = [Judged(side.place, side.name, readers[side.place].evaluated) for side in sides]
-    return quality_tables(runs, marked=on_same_data(sides))
 
 
 def to_json(sides: Sequence[Side], metrics: Sequence[str], readers: Sequence[RunReader]) -> dict[str, Any]:

@@ -15,8 +15,16 @@ from sslterm.cli.complete import complete_metric
 from sslterm.cli.options import AsJson, Root, RunName
 from sslterm.cli.output import color_depth, print_json
 from sslterm.cli.run_facts import summarize
-from sslterm.errors import DataError, SsltermError, UsageError, did_you_mean
-from sslterm.render.charts import Axis, Chart, choose_charts, domain_of, places_of, plot_of_chart, what_of
+from sslterm.errors import DataError, SsltermError, UsageError
+from sslterm.render.charts import (
+    Axis,
+    Chart,
+    choose_charts,
+    domain_of,
+    metrics_meant,
+    places_of,
+    plot_of_chart,
+)
 from sslterm.render.curve import Plot, draw_plot
 from sslterm.render.view import ChartView
 from sslterm.run.files import replace_file
@@ -130,14 +138,9 @@ def _choose(run: RunDirectory, series: Mapping[str, Series], wanted: Sequence[st
     entry = CATALOG.get(summarize(run)["method"])
     if not wanted:
         return choose_charts(series, entry.headline if entry else "")[:CHARTS]
-    names: dict[str, None] = {}
-    for word in wanted:
-        meant = [name for name in series if word in (name, what_of(name))]
-        if not meant:
-            raise UsageError(f"{run.name} has no metric {word!r}", did_you_mean(word, series))
-        names.update(dict.fromkeys(meant))
+    names = metrics_meant(wanted, series, f"{run.name} has no")
     charts = choose_charts(names)
-    return sorted(charts, key=lambda chart: min(list(names).index(name) for name in chart.metrics))
+    return sorted(charts, key=lambda chart: min(names.index(name) for name in chart.metrics))
 
 
 def _view(

@@ -65,6 +65,11 @@ class Preview:
         if self.live:
             self._draw(load_panel(numbers) if numbers.exists() else picture_panel(path))
 
+    def show_panel(self, panel: Panel) -> None:
+        """Draw a panel, where stdout is a terminal."""
+        if self.live:
+            self._draw(panel)
+
     def _redraw(self, panel: Panel) -> None:
         self._wipe()
         self._drawn = self._draw(panel)

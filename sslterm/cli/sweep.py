@@ -19,6 +19,7 @@ from sslterm.config.read import dump
 from sslterm.config.resolve import resolve
 from sslterm.data.catalog import SOURCES
 from sslterm.errors import ExitCode, UsageError
+from sslterm.render.charts import metrics_meant
 from sslterm.render.comparison import BEST
 from sslterm.render.overlay import name_of
 from sslterm.render.quantity import number
@@ -65,7 +66,10 @@ def sweep(
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            "--metric", "-m", metavar="NAME", help="As `test/knn`; else what the method is judged by."
+            "--metric",
+            "-m",
+            metavar="NAME",
+            help="As `test/knn`, or `knn`; several times for several; else what the method is judged by.",
         ),
     ] = None,
     name: Annotated[
@@ -115,8 +119,10 @@ def sweep(
             typer.echo("\n".join(names))
         return
     follow.check_writable(root)
-    work(list(jobs.values()), at_once=at_once, device=device, say=note)
-    metrics = metric or [entry.headline]
+    every = list(jobs.values())
+    _meant(metric or [], every)
+    work(every, at_once=at_once, device=device, say=note, ended=lambda: _meant(metric or [], every))
+    metrics = _meant(metric, every) if metric else [entry.headline]
     found = [_measured(jobs, place, seeds, metrics) for place in range(len(settings))]
     if as_json:
         print_json(
@@ -143,6 +149,19 @@ def sweep(
         raise typer.Exit(int(ExitCode.FAILED))
     if any(job.state not in ("finished", "diverged") for job in jobs.values()):
         raise typer.Exit(int(ExitCode.STOPPED))
+
+
+def _meant(words: Sequence[str], jobs: Sequence[Job]) -> list[str]:
+    """The metrics that words mean; the words themselves where no run is finished, which would tell.
+
+    Raises:
+        UsageError: the finished runs have no such metric.
+    """
+    finished = [RunReader(job.run) for job in jobs if job.state == "finished"]
+    for reader in finished:
+        reader.refresh()
+    known = [name for reader in finished for name in reader.metrics.series]
+    return metrics_meant(words, known, "the runs of this sweep have no") if known else list(words)
 
 
 def _measured(

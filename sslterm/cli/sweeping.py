@@ -61,10 +61,12 @@ def check_jobs(jobs: Sequence[Job]) -> None:
             )
 
 
-def work(jobs: Sequence[Job], *, at_once: int, device: str, say: Say) -> None:
+def work(
+    jobs: Sequence[Job], *, at_once: int, device: str, say: Say, ended: Callable[[], object] = lambda: None
+) -> None:
     """Train all that is not over, `at_once` at a time, each in the order of the list.
 
-    On an interrupt the trainers save and stop.
+    On an interrupt, or where `ended`, called after every run, raises, the trainers save and stop.
     """
     if at_once > 1:
         os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // at_once, 1)))
@@ -83,13 +85,16 @@ def work(jobs: Sequence[Job], *, at_once: int, device: str, say: Say) -> None:
             for job in [job for job in working if job.state not in AT_WORK or _has_ended(job)]:
                 working.remove(job)
                 _note_end(job, say)
-    except KeyboardInterrupt:
+                ended()
+    except (KeyboardInterrupt, SsltermError):
         for job in working:
             if job.trainer is not None and job.trainer.poll() is None:
                 job.trainer.terminate()
         for job in working:
             if job.trainer is not None:
                 job.trainer.wait()
+        if working:
+            say("stopped after saving; the same command goes on from here")
         raise
 
 

@@ -39,7 +39,13 @@ Sampler = Annotated[
 ]
 Steps = Annotated[
     str | None,
-    typer.Option(metavar="N", help="Diffusion: steps from noise to an image; dopri5 takes its own."),
+    typer.Option(metavar="N", help="Diffusion: steps from noise to an image; not for dopri5."),
+]
+Tolerance = Annotated[
+    str | None, typer.Option(metavar="X", help="Flow matching: error that dopri5 allows itself.")
+]
+Guidance = Annotated[
+    str | None, typer.Option(metavar="W", help="Diffusion: how far a class is driven from none.")
 ]
 
 
@@ -65,12 +71,8 @@ def sample(
     ] = None,
     sampler: Sampler = None,
     steps: Steps = None,
-    tolerance: Annotated[
-        str | None, typer.Option(metavar="X", help="Flow matching: error that dopri5 allows itself.")
-    ] = None,
-    guidance: Annotated[
-        str | None, typer.Option(metavar="W", help="Diffusion: how far a class is driven from none.")
-    ] = None,
+    tolerance: Tolerance = None,
+    guidance: Guidance = None,
     out: Out = None,
     checkpoint: Checkpoint = None,
     device: Device = "auto",
@@ -168,6 +170,8 @@ def evaluate(
     truncation: Truncation = None,
     sampler: Sampler = None,
     steps: Steps = None,
+    tolerance: Tolerance = None,
+    guidance: Guidance = None,
     seed: Seed = 0,
     checkpoint: Checkpoint = None,
     device: Device = "auto",
@@ -209,7 +213,10 @@ def evaluate(
         answer = ask(
             run, runs, device, checkpoint, preview, "evaluate",
             n=n, samples=samples, betas=betas, chains=chains, space=space, seed=seed,
-            sampling=_chosen(weights=weights, truncation=truncation, sampler=sampler, steps=steps),
+            sampling=_chosen(
+                weights=weights, truncation=truncation,
+                sampler=sampler, steps=steps, tolerance=tolerance, guidance=guidance,
+            ),
         )  # fmt: skip
     if as_json:
         print_json(answer)

@@ -30,6 +30,7 @@ SAMPLES = 64
 PAIRS = 32
 QUERIES = 8
 NEIGHBOURS = 7
+HELD_OUT = "held-out images"
 
 
 def capability_panels(
@@ -103,20 +104,30 @@ def embedding_map(method: Encodes, batch: Batch, class_names: Sequence[str] = ()
     )
 
 
-def flat_map(features: Tensor) -> tuple[Tensor, str, tuple[str, str]]:
-    """[N, D] float64 -> [N, 2] for a map, what it shows, and its axes: 2-D codes as they are, else PCA."""
+def flat_map(features: Tensor, of: str = HELD_OUT) -> tuple[Tensor, str, tuple[str, str]]:
+    """[N, D] float64 -> [N, 2] for a map, what it shows, and its axes: 2-D codes as they are, else PCA.
+
+    Args:
+        of: what the features are of.
+    """
     if features.shape[1] == 2:
-        return features, f"codes of {len(features)} held-out images", ("z1", "z2")
+        return features, f"codes of {len(features)} {of}", ("z1", "z2")
     points, shares = principal_plane(features)
-    return points, pca_words(features, shares), ("first component", "second component")
+    return points, pca_words(features, shares, of), component_axes(shares)
 
 
-def pca_words(features: Tensor, shares: Sequence[float]) -> str:
+def pca_words(features: Tensor, shares: Sequence[float], of: str = HELD_OUT) -> str:
     """What a map of [N, D] on two principal components shows."""
     return (
-        f"PCA of the {features.shape[1]}-dimensional embedding of {len(features)} held-out images: "
+        f"PCA of the {features.shape[1]}-dimensional embedding of {len(features)} {of}: "
         f"{100 * shares[0]:.0f} % + {100 * shares[1]:.0f} % of the variance"
     )
+
+
+def component_axes(shares: Sequence[float]) -> tuple[str, str]:
+    """The names of both axes of a map on principal components."""
+    first, second = (f"{100 * share:.0f} % of the variance" for share in shares[:2])
+    return f"first component, {first}", f"second component, {second}"
 
 
 def principal_plane(features: Tensor) -> tuple[Tensor, tuple[float, float]]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from sslterm.errors import DataError
 from sslterm.evaluate.components import leading_components
 from sslterm.evaluate.features import Progress, no_progress
+from sslterm.evaluate.panels import HELD_OUT
 
 PERPLEXITY = 30.0
 _ITERATIONS = 1000
@@ -33,8 +34,10 @@ class _Listener(io.TextIOBase):
         return len(text)
 
 
-def tsne_map(features: Tensor, *, seed: int, progress: Progress = no_progress) -> tuple[Tensor, str]:
-    """[N, D] -> [N, 2] float64 on the CPU, and what it shows.
+def tsne_map(
+    features: Tensor, *, seed: int, of: str = HELD_OUT, progress: Progress = no_progress
+) -> tuple[Tensor, str]:
+    """[N, D] -> [N, 2] float64 on the CPU, and what it shows; `of` says what the features are of.
 
     Distances within a cluster mean something, those between clusters and their sizes hardly do.
 
@@ -61,6 +64,6 @@ def tsne_map(features: Tensor, *, seed: int, progress: Progress = no_progress) -
     first = f"the first {_DIMENSIONS} principal components of " if reduce else ""
     what = (
         f"t-SNE (perplexity {perplexity:.3g}, seed {seed}) of {first}the {wide}-dimensional embedding "
-        f"of {len(features)} held-out images"
+        f"of {len(features)} {of}"
     )
     return torch.from_numpy(points).double(), what

@@ -120,6 +120,11 @@ class Method(nn.Module):
     couples_batch: ClassVar[bool] = False
     """The loss compares images of a batch (also through batch normalization): micro-batches are refused."""
 
+    @property
+    def onnx_lacks(self) -> str:
+        """What `encode` or `decode` does that ONNX has no form of, in words; "" where it has all."""
+        return ""
+
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Scalar to minimise, and aux: 0-d entries are logged as `name/key`, batched ones are handed back."""
         raise NotImplementedError
@@ -208,7 +213,8 @@ class Adjustable(Protocol):
     """How it draws them now: a frozen dataclass, read by `sample` and `decode`, that commands replace.
 
     No part of the state: a run that is loaded draws as it was built to. Where the values of a field are not listed by
-    its type, an attribute named like it in the plural (`resolutions` of `resolution`) may list them.
+    its type, an attribute named like it in the plural (`resolutions` of `resolution`) may list them. A method
+    `refuse_idle(chosen)` may raise UsageError where one of the chosen fields would do nothing beside the others.
     """
 
 

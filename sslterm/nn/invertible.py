@@ -40,7 +40,7 @@ class Steps(Invertible):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        total = x.new_zeros(len(x))
+        total = x.new_zeros(x.shape[0])
         for layer in self.layers:
             x, log_det = layer(x)
             total = total + log_det
@@ -56,7 +56,7 @@ class Squeeze(Invertible):
     """2x2 pixels become channels: [B, C, H, W] <-> [B, 4C, H/2, W/2] (Dinh et al. 2017, §3.6)."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return squeeze(x), x.new_zeros(len(x))
+        return squeeze(x), x.new_zeros(x.shape[0])
 
     def inverse(self, y: Tensor) -> Tensor:
         return unsqueeze(y)
@@ -96,7 +96,7 @@ class ActNorm(Invertible):
             self.shift.copy_(-mean)
             self.log_scale.copy_(-0.5 * (variance + 1e-12).log())
         y = (x + per_channel(self.shift)) * per_channel(self.log_scale).exp()
-        return y, (x[0, 0].numel() * self.log_scale.sum()).expand(len(x))
+        return y, (x[0, 0].numel() * self.log_scale.sum()).expand(x.shape[0])
 
     def inverse(self, y: Tensor) -> Tensor:
         return y * per_channel(-self.log_scale).exp() - per_channel(self.shift)
@@ -151,7 +151,7 @@ class MovingBatchNorm(Invertible):
                 self.variance.copy_(variance)
         log_deviation = 0.5 * (variance + self.eps).log()  # [C]
         y = (x - per_channel(mean)) * per_channel(-log_deviation).exp()
-        return y, (-x[0, 0].numel() * log_deviation.sum()).expand(len(x))
+        return y, (-x[0, 0].numel() * log_deviation.sum()).expand(x.shape[0])
 
     def inverse(self, y: Tensor) -> Tensor:
         return y * per_channel(self.variance + self.eps).sqrt() + per_channel(self.mean)
@@ -189,14 +189,14 @@ class Convolution1x1(Invertible):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         lower, upper = self.factors()
         log_det = x[0, 0].numel() * self.log_diagonal.sum()
-        return mix_channels(x, self.permutation, lower, upper), log_det.expand(len(x))
+        return mix_channels(x, self.permutation, lower, upper), log_det.expand(x.shape[0])
 
     def inverse(self, y: Tensor) -> Tensor:
         lower, upper = self.factors()
         columns = self.permutation.T @ y.transpose(0, 1).flatten(1)  # [C, B * H * W]
         columns = torch.linalg.solve_triangular(lower, columns, upper=False, unitriangular=True)
         columns = torch.linalg.solve_triangular(upper, columns, upper=True)
-        x: Tensor = columns.view(y.shape[1], len(y), *y.shape[2:]).transpose(0, 1)
+        x: Tensor = columns.view(y.shape[1], y.shape[0], *y.shape[2:]).transpose(0, 1)
         return x
 
 

@@ -57,6 +57,8 @@ def kmeans(points: Tensor, k: int, *, iterations: int, generator: torch.Generato
 def nearest(points: Tensor, centroids: Tensor) -> Tensor:
     """The index of the nearest centroid of each point, [N] int64."""
     half = centroids.square().sum(1) / 2
+    if torch.compiler.is_exporting():  # the number of chunks must not depend on that of the points
+        return (points @ centroids.T - half).argmax(1)
     size = max(1, CHUNK_VALUES // len(centroids))
     return torch.cat([(part @ centroids.T - half).argmax(1) for part in points.split(size)])
 

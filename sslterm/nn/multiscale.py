@@ -47,7 +47,7 @@ class MultiScale(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         codes: list[Tensor] = []
-        total = x.new_zeros(len(x))
+        total = x.new_zeros(x.shape[0])
         for number, scale in enumerate(self.scales[:-1]):
             x, log_det = scale(x)
             x, code, more = self._factor_out(x, number)
@@ -60,7 +60,7 @@ class MultiScale(nn.Module):
         """What stays after scale `number`, the code of what leaves, and the log-determinant [B] of that code."""
         x, leaves = x.chunk(2, dim=1)
         if not self.priors:
-            return x, leaves, x.new_zeros(len(x))
+            return x, leaves, x.new_zeros(x.shape[0])
         mean, log_deviation = self.priors[number](x)
         return x, (leaves - mean) * (-log_deviation).exp(), -log_deviation.flatten(1).sum(1)
 

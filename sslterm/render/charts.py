@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sslterm.errors import UsageError, did_you_mean
 from sslterm.render.envelope import first_at
 from sslterm.render.legend import TIME
 from sslterm.render.plot import Line, Plot
@@ -90,6 +91,28 @@ def what_of(metric: str) -> str:
 def where_of(metric: str) -> str:
     """Where it was measured: "test/knn" -> "test"; "" where that is not said."""
     return metric.rpartition("/")[0]
+
+
+def metrics_meant(words: Iterable[str], known: Iterable[str], whose: str) -> list[str]:
+    """The metrics that people mean: full names, or quantities, which may stand for several ("loss").
+
+    Args:
+        whose: who has the `known` ones, as "vae-1 has no" or "none of these runs has a".
+
+    Raises:
+        UsageError: a word means none of them.
+    """
+    names = list(dict.fromkeys(known))
+    found: dict[str, None] = {}
+    for word in words:
+        meant = [name for name in names if name == word] or [name for name in names if what_of(name) == word]
+        if not meant:
+            quantities = dict.fromkeys(what_of(name) for name in names)
+            near = did_you_mean(word, quantities) if "/" not in word else ""
+            hint = near if near.startswith("did") else did_you_mean(word, names)
+            raise UsageError(f"{whose} metric {word!r}", hint)
+        found.update(dict.fromkeys(meant))
+    return list(found)
 
 
 def unit_of(metric: str) -> str:

@@ -195,16 +195,18 @@ def markdown(table: Table) -> str:
     lines = [header, rules]
     for row, side in enumerate(table.sides):
         cells = [
-            f"**{_escaped(column.cells[row])}**" if row in column.best else _escaped(column.cells[row])
+            f"**{escaped(column.cells[row])}**" if row in column.best else escaped(column.cells[row])
             for column in table.columns
         ]
-        lines.append([letter(side.place), _escaped(side.name), *cells])
+        lines.append([letter(side.place), escaped(side.name), *cells])
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{text}\n\n{_escaped(table.common)}\n" if table.common else f"{text}\n"
+    return f"{text}\n\n{escaped(table.common)}\n" if table.common else f"{text}\n"
 
 
-def _escaped(text: str) -> str:
-    return "".join(f"\\{character}" if character in "|\\*_`<" else character for character in text)
+def escaped(text: str) -> str:
+    """A text as Markdown shows it as it is, in a cell of a table too."""
+    one_line = " ".join(text.split())
+    return "".join(f"\\{character}" if character in "|\\*_`<" else character for character in one_line)
 
 
 def csv_text(sides: Sequence[Side], metrics: Sequence[str]) -> str:

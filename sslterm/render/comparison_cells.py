@@ -18,7 +18,8 @@ HIDDEN: Final = "○"
 """In place of the line of a run that the overlay leaves out."""
 
 _SIGN_WIDTH: Final = 6
-_GAP: Final = 2
+GAP: Final = 2
+"""Cells between columns."""
 _WIDEST_NAME: Final = 32
 
 
@@ -47,17 +48,20 @@ def first_row(count: int, height: int, marked: int | None) -> int:
 
 def last_first(table: Table, width: int) -> int:
     """The first column from which on all further ones fit into `width` cells."""
-    room = width - _fixed_width(table, width)
-    columns = _named(table)
+    return last_first_of(_named(table), width - _fixed_width(table, width))
+
+
+def last_first_of(columns: Sequence[Column], room: int) -> int:
+    """The first of columns from which on all further ones fit into `room` cells."""
     first = len(columns)
-    while first > 0 and (room := room - _width(columns[first - 1]) - _GAP) >= 0:
+    while first > 0 and (room := room - _width(columns[first - 1]) - GAP) >= 0:
         first -= 1
     return min(first, max(len(columns) - 1, 0))
 
 
 def table_width(table: Table) -> int:
     """Cells that the whole table takes."""
-    return _fixed_width(table, 1000) + sum(_width(column) + _GAP for column in _named(table))
+    return _fixed_width(table, 1000) + sum(_width(column) + GAP for column in _named(table))
 
 
 def draw_table(table: Table, width: int, height: int, *, color: bool, view: TableView) -> Cells:
@@ -75,8 +79,8 @@ def draw_table(table: Table, width: int, height: int, *, color: bool, view: Tabl
         _draw_name(
             cells, line, table.sides[row], name_width, view=view, marked=row == view.marked, color=color
         )
-    left = _SIGN_WIDTH + name_width + _GAP
-    _draw_columns(cells, _named(table), rows, left, view.first)
+    left = _SIGN_WIDTH + name_width + GAP
+    draw_columns(cells, _named(table), rows, left, view.first)
     return cells if color else cells.uncolored()
 
 
@@ -94,7 +98,7 @@ def _draw_name(
     cells.put(fit(side.name, width), line, _SIGN_WIDTH, MUTED if hidden else ACCENT if marked else GROUND)
 
 
-def _draw_columns(cells: Cells, columns: Sequence[Column], rows: range, left: int, first: int) -> None:
+def draw_columns(cells: Cells, columns: Sequence[Column], rows: range, left: int, first: int) -> None:
     """Columns from `first` on, as far as they fit; arrows say that there are more."""
     place = left
     header = min(HEAD_ROWS - 1, cells.height - 1)
@@ -110,7 +114,7 @@ def _draw_columns(cells: Cells, columns: Sequence[Column], rows: range, left: in
         for line, row in enumerate(rows, HEAD_ROWS):
             tint = GOOD if row in column.best else GROUND
             _put(cells, shown_cell(column, row), line, place, room, right=column.right, tint=tint)
-        place += width + _GAP
+        place += width + GAP
 
 
 def _put(cells: Cells, text: str, row: int, left: int, width: int, *, right: bool, tint: int) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sslterm.render.cells import Cells, fit, text_width
 from sslterm.render.palette import ACCENT, GROUND, categorical
 from sslterm.render.scatter import draw_scatter, spans
+from sslterm.run.packed import unpack
 from sslterm.run.panels import Panel
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -27,6 +28,19 @@ def dots_of(points: NDArray[Any], width: int, rows: int) -> NDArray[np.float64]:
     across = (points[:, 0] - x_low) / (x_high - x_low) * max(2 * width - 1, 1)
     down = (y_high - points[:, 1]) / (y_high - y_low) * max(4 * rows - 1, 1)
     return np.stack([across, down], axis=1)
+
+
+def map_panel(answer: Mapping[str, Any]) -> Panel:
+    """The map that a worker's answer to "embed" holds; what is no number is 0."""
+    points = np.nan_to_num(unpack(answer["points"]), nan=0.0, posinf=0.0, neginf=0.0)
+    labels = answer["labels"]
+    if labels is not None:
+        points = np.concatenate([points, np.array(labels, dtype=np.float32)[:, None]], axis=1)
+    return Panel(
+        name="embedding-map", kind="scatter", array=points, caption=str(answer["caption"]),
+        labels=tuple(answer["class_names"]) if labels is not None else (),
+        x_label=str(answer["x_label"]), y_label=str(answer["y_label"]),
+    )  # fmt: skip
 
 
 def legend_of(names: Mapping[int, str], width: int, *, color: bool) -> list[list[tuple[str, int]]]:

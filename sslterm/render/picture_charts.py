@@ -1,4 +1,4 @@
-"""Pictures made of marks on axes: curves, bars, scatter plots; drawn three times as large and reduced."""
+"""Pictures made of marks on axes: curves and bars; drawn three times as large and reduced."""
 
 from __future__ import annotations
 
@@ -30,12 +30,11 @@ from sslterm.render.ink import (
 from sslterm.render.legend import BEST, TIME
 from sslterm.render.palette import categorical_on_paper, rgb
 from sslterm.render.quantity import column, linear_ticks, log_ticks, number, tick_labels
-from sslterm.render.scatter import class_names, points_of, spans
 from sslterm.run.panels import Panel
 
 _WIDTH: Final = 860
 _HEIGHT: Final = 420
-_FINE: Final = 3
+FINE: Final = 3
 """How many times larger marks are drawn before they are reduced."""
 _MOST_NAMED_BARS: Final = 48
 
@@ -48,7 +47,7 @@ def plot_picture(plot: Plot, width: int = _WIDTH, height: int = _HEIGHT) -> Imag
         write(picture, width / 2, height / 2, "no values", color=FAINT, anchor="mm")
         return picture
     ranges = _with_margins(ranges, plot)
-    area = Image.new("RGB", (width * _FINE, height * _FINE), PAPER)
+    area = Image.new("RGB", (width * FINE, height * FINE), PAPER)
     draw_grid(area, ranges)
     for line in reversed(plot.lines):
         if line.smooth is not None:
@@ -65,12 +64,12 @@ def plot_picture(plot: Plot, width: int = _WIDTH, height: int = _HEIGHT) -> Imag
     ]
     if plot.notes:
         entries.append((" · ".join(plot.notes), None))
-    return _with_legend(with_axes(area, ranges, x_label, y_label), entries)
+    return with_legend(with_axes(area, ranges, x_label, y_label), entries)
 
 
 def _with_margins(ranges: Ranges, plot: Plot) -> Ranges:
     """The ranges with room for marks above and below, where the ends of y are not given."""
-    low, high = _widened(ranges.y)
+    low, high = widened(ranges.y)
     y = ranges.y[0] if plot.low is not None else low, ranges.y[1] if plot.high is not None else high
     return replace(ranges, y=y)
 
@@ -101,7 +100,7 @@ def _mark_best(area: Image.Image, line: Line, ranges: Ranges) -> None:
     if 0 <= across <= 1 and 0 <= upwards <= 1:
         place = across * (area.width - 1), (1 - upwards) * (area.height - 1)
         color = rgb(categorical_on_paper(line.hue))
-        ImageDraw.Draw(area).circle(place, 5 * _FINE, fill=PAPER, outline=color, width=2 * _FINE)
+        ImageDraw.Draw(area).circle(place, 5 * FINE, fill=PAPER, outline=color, width=2 * FINE)
 
 
 def ticks_of(
@@ -123,7 +122,7 @@ def draw_grid(area: Image.Image, ranges: Ranges) -> None:
     draw = ImageDraw.Draw(area)
     for place, _ in ticks_of(ranges)[1]:
         y = place * (area.height - 1)
-        draw.line((0, y, area.width, y), fill=(235, 236, 239), width=_FINE)
+        draw.line((0, y, area.width, y), fill=(235, 236, 239), width=FINE)
 
 
 def _draw_values(
@@ -133,13 +132,13 @@ def _draw_values(
     draw = ImageDraw.Draw(area)
     low, high = ranges.y
     scale = (area.height - 1) / (high - low)
-    if len(line.x) > area.width // _FINE:
-        edges = column_edges(*ranges.x, area.width // _FINE, log=ranges.log_x)
+    if len(line.x) > area.width // FINE:
+        edges = column_edges(*ranges.x, area.width // FINE, log=ranges.log_x)
         least, most = envelope(line.x, values, edges, log_y=ranges.log_y, log_x=ranges.log_x)
         for place in np.flatnonzero(np.isfinite(least)):
             top, bottom = (high - most[place]) * scale, (high - least[place]) * scale
-            x = _FINE * int(place)
-            draw.line((x, float(top) - _FINE, x, float(bottom) + _FINE), fill=color, width=wide * _FINE)
+            x = FINE * int(place)
+            draw.line((x, float(top) - FINE, x, float(bottom) + FINE), fill=color, width=wide * FINE)
         return
     y = drawable(np.asarray(values, dtype=np.float64), positive=ranges.log_y)
     y = np.log10(y) if ranges.log_y else y
@@ -148,10 +147,10 @@ def _draw_values(
     for stretch in np.split(np.arange(len(y)), np.flatnonzero(~known)):
         points = [(float(across[i]), float((high - y[i]) * scale)) for i in stretch if known[i]]
         if len(points) > 1:
-            draw.line(points, fill=color, width=wide * _FINE, joint="curve")
+            draw.line(points, fill=color, width=wide * FINE, joint="curve")
         if len(points) == 1 or len(y) <= 40:
             for point in points:
-                draw.circle(point, (1 + wide) * _FINE, fill=color)
+                draw.circle(point, (1 + wide) * FINE, fill=color)
 
 
 def with_axes(area: Image.Image, ranges: Ranges, x_label: str, y_label: str) -> Image.Image:
@@ -190,51 +189,44 @@ def with_axes(area: Image.Image, ranges: Ranges, x_label: str, y_label: str) -> 
     return picture
 
 
-def _with_legend(picture: Image.Image, entries: Sequence[tuple[str, int | None]]) -> Image.Image:
-    """`picture` under a legend of colours and names, in as many rows as it needs; a note has no colour."""
+def with_legend(
+    picture: Image.Image, entries: Sequence[tuple[str, int | None]], signs: Sequence[Image.Image] = ()
+) -> Image.Image:
+    """`picture` under a legend of colours and names, in as many rows as it needs; a note has no colour.
+
+    Args:
+        signs: in place of colours.
+    """
     if not entries:
         return picture
-    places, x, row = [], 0, 0
-    for name, color in entries:
+    places: list[tuple[int, int]] = []
+    x, row = 0, 0
+    for name, _ in entries:
         wide = 22 + text_size(name, SMALL_SIZE)[0] + 18
         if x and x + wide > picture.width:
             x, row = 0, row + 1
-        places.append((x, row, name, color))
+        places.append((x, row))
         x += wide
     height = line_height(SMALL_SIZE) + 2
     above = (row + 1) * height + 6
     taller = Image.new("RGB", (picture.width, picture.height + above), PAPER)
     taller.paste(picture, (0, above))
-    for x, row, name, color in places:
+    for entry, ((x, row), (name, color)) in enumerate(zip(places, entries, strict=True)):
         y = row * height + height / 2
         if color is None:
             write(taller, x, y, name, size=SMALL_SIZE, color=FAINT)
             continue
-        ImageDraw.Draw(taller).rectangle((x, y - 5, x + 14, y + 5), fill=rgb(color))
+        if signs:
+            sign = signs[entry]
+            taller.paste(sign, (x + 7 - sign.width // 2, round(y) - sign.height // 2))
+        else:
+            ImageDraw.Draw(taller).rectangle((x, y - 5, x + 14, y + 5), fill=rgb(color))
         write(taller, x + 22, y, name, size=SMALL_SIZE)
     return taller
 
 
-def scatter_picture(panel: Panel) -> tuple[Image.Image, str]:
-    """Points in the colours of their classes, with axes and a legend."""
-    points, classes = points_of(panel)
-    side = 640 * _FINE
-    area = Image.new("RGB", (side, side), PAPER)
-    draw = ImageDraw.Draw(area)
-    (x_low, x_high), (y_low, y_high) = (_widened(span) for span in spans(points))
-    radius = (4.5 if len(points) <= 300 else 3.5 if len(points) <= 3000 else 2) * _FINE
-    across = (points[:, 0] - x_low) / (x_high - x_low) * (side - 1)
-    down = (y_high - points[:, 1]) / (y_high - y_low) * (side - 1)
-    for x, y, kind in zip(across.tolist(), down.tolist(), classes.tolist(), strict=True):
-        draw.circle((x, y), radius, fill=rgb(categorical_on_paper(kind)), outline=PAPER, width=_FINE)
-    area = area.resize((side // _FINE, side // _FINE), Image.Resampling.LANCZOS)
-    ranges = Ranges((x_low, x_high), (y_low, y_high), log_y=False)
-    picture = with_axes(area, ranges, panel.x_label, panel.y_label)
-    entries = [(name, categorical_on_paper(k)) for k, name in class_names(panel, classes).items()]
-    return _with_legend(picture, entries), f"{len(points):,} points"
-
-
-def _widened(span: tuple[float, float]) -> tuple[float, float]:
+def widened(span: tuple[float, float]) -> tuple[float, float]:
+    """A range with room for marks at its ends."""
     margin = 0.03 * (span[1] - span[0])
     return span[0] - margin, span[1] + margin
 

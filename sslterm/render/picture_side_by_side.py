@@ -25,7 +25,8 @@ from sslterm.render.ink import (
 from sslterm.render.overlay import letter
 from sslterm.render.palette import categorical_on_paper, rgb, unpack
 from sslterm.render.panel import plot_of
-from sslterm.render.picture_charts import bars_picture, plot_picture, scatter_picture
+from sslterm.render.picture_charts import bars_picture, plot_picture
+from sslterm.render.picture_scatter import scatter_picture
 from sslterm.render.picture_tiles import matrix_picture
 from sslterm.render.png import framed
 from sslterm.render.side_by_side import Shot, on_one_scale, seeds_note

@@ -20,7 +20,8 @@ from sslterm.render.ink import (
     write,
 )
 from sslterm.render.panel import plot_of, shape_of
-from sslterm.render.picture_charts import bars_picture, plot_picture, scatter_picture
+from sslterm.render.picture_charts import bars_picture, plot_picture
+from sslterm.render.picture_scatter import scatter_picture
 from sslterm.render.picture_tiles import images_picture, matrix_picture
 from sslterm.run.files import replace_file
 from sslterm.run.panels import Kind, Panel

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sslterm.render.comparison import BEST, NOTHING
+from sslterm.render.comparison import BEST, NOTHING, on_same_data
 from sslterm.render.overlay import letter
 from sslterm.render.quantity import number
-from sslterm.run.comparison import Direction, best_of, better
+from sslterm.run.comparison import Direction, Side, best_of, better
+from sslterm.run.reader import RunReader
 from sslterm.run.results import Evaluated
 
 FLOOR, UNTRAINED = "real images", "untrained"
@@ -39,11 +40,19 @@ class QualityTable:
         title: the space, and how many samples.
         header: "", then the figures, each with the way that is better (↑ or ↓).
         rows: real images, then every run and its untrained network.
+        places: of the run of each row; None of real images.
     """
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    places: tuple[int | None, ...]
+
+
+def quality_of(sides: Sequence[Side], readers: Sequence[RunReader]) -> list[QualityTable]:
+    """What is known of the samples of runs; `readers` stand by the places of the sides."""
+    runs = [Judged(side.place, side.name, readers[side.place].evaluated) for side in sides]
+    return quality_tables(runs, marked=on_same_data(sides))
 
 
 def quality_tables(runs: Sequence[Judged], *, marked: bool = True) -> list[QualityTable]:
@@ -71,12 +80,12 @@ def _table(runs: Sequence[Judged], space: str, n: int, *, marked: bool) -> Quali
         name: _column([found[run.place].get(name) for run in shown], better(name) if marked else "")
         for name in names
     }
-    labels = [FLOOR]
+    labels, places = [FLOOR], [None, *(run.place for run in shown for _ in range(2))]
     for run in shown:
         labels += [f"{letter(run.place)} {run.name}", f"  {UNTRAINED}"]
     header = ("", *(name + _SIGNS[better(name)] for name in names))
     rows = zip(labels, *columns.values(), strict=True)
-    return QualityTable(f"{n:,} samples of each, judged in {space}", header, tuple(rows))
+    return QualityTable(f"{n:,} samples of each, judged in {space}", header, tuple(rows), tuple(places))
 
 
 def _column(figures: Sequence[Evaluated | None], direction: Direction) -> list[str]:

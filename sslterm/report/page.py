@@ -14,13 +14,16 @@ from markupsafe import Markup
 from sslterm.catalog import CATALOG
 from sslterm.errors import DataError
 from sslterm.render.comparison import headlines_of, panels_worth_seeing, table_of
+from sslterm.render.figures import LEGEND, figure_tables
 from sslterm.render.overlay import letter, metrics_worth_seeing, overlay_plot, overlay_run
 from sslterm.render.palette import categorical_on_paper
+from sslterm.render.quality import quality_of
 from sslterm.render.quantity import duration, memory, whole
 from sslterm.render.svg import overlay_svg
 from sslterm.report.pictures import data_uri, small_png
 from sslterm.run.comparison import about_run, drawn_by, main_headline, side_of
 from sslterm.run.reader import RunReader
+from sslterm.run.results import probed
 
 MOST_CURVES = 24
 BYTES_OF_A_RUN = 620_000
@@ -53,19 +56,21 @@ def page_of(readers: Sequence[RunReader], *, title: str = "") -> str:
         title=title or ("Runs compared" if len(readers) > 1 else readers[0].run.name),
         made=time.strftime("%Y-%m-%d %H:%M"),
         table=table_of(sides, metrics),
+        quality=quality_of(sides, readers),
         letters=[letter(side.place) for side in sides],
         runs=[_facts(reader, place) for place, reader in enumerate(readers)],
+        legend=LEGEND,
         curves=_curves(readers, names),
         panels=_panels(readers),
     )
 
 
 def _metrics(readers: Sequence[RunReader]) -> list[str]:
-    """What the methods are judged by, and what was measured afterwards."""
+    """What the methods are judged by, and what probes have found."""
     headlines = headlines_of(readers)
     afterwards = [name for reader in readers for name in reader.measured]
     first = main_headline(headlines, readers)
-    return list(dict.fromkeys([*([first] if first else []), *headlines, *afterwards]))
+    return list(dict.fromkeys([*([first] if first else []), *headlines, *probed(afterwards)]))
 
 
 def _facts(reader: RunReader, place: int) -> dict[str, Any]:
@@ -96,6 +101,7 @@ def _facts(reader: RunReader, place: int) -> dict[str, Any]:
         "name": reader.run.name,
         "facts": {name: value for name, value in facts.items() if value},
         "warnings": list(dict.fromkeys(warnings)),
+        "figures": figure_tables(reader.results),
         "config": tomli_w.dumps(reader.config) if reader.config else "",
     }
 

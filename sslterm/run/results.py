@@ -62,7 +62,7 @@ def measured(results: Iterable[Event]) -> dict[str, tuple[float, int]]:
             if (figure := _evaluated(row, images)) is not None:
                 found[figure.key] = (figure.value, images)
             continue
-        accuracy = _finite(row.get("accuracy"))
+        accuracy = finite(row.get("accuracy"))
         if row.get("layer") == ENCODER and accuracy is not None:
             of = "; ".join(str(part) for part in (result.get("data"), row.get("layers")) if part)
             found[f"{PROBE}/{row.get('protocol')}[{of}]"] = (accuracy, images)
@@ -102,7 +102,7 @@ def _rows(results: Iterable[Event]) -> Iterator[tuple[Event, Mapping[str, Any], 
 
 def _evaluated(row: Mapping[str, Any], images: int) -> Evaluated | None:
     """A row of `evaluate`; None where it is damaged."""
-    name, n, value = row.get("name"), row.get("n"), _finite(row.get("value"))
+    name, n, value = row.get("name"), row.get("n"), finite(row.get("value"))
     if not isinstance(name, str) or not isinstance(n, int) or value is None:
         return None
     figure, _, rest = name.removesuffix(f"@{n}").partition("[")
@@ -114,14 +114,15 @@ def _evaluated(row: Mapping[str, Any], images: int) -> Evaluated | None:
         space=space,
         n=n,
         value=value,
-        error=_finite(row.get("standard_error")),
-        floor=_finite(row.get("floor")),
-        untrained=_finite(row.get("baseline_untrained")),
+        error=finite(row.get("standard_error")),
+        floor=finite(row.get("floor")),
+        untrained=finite(row.get("baseline_untrained")),
         images=images,
     )
 
 
-def _finite(value: object) -> float | None:
+def finite(value: object) -> float | None:
+    """A number that is one; None for anything else, as files may hold it."""
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     return None

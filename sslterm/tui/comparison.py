@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sslterm.render.comparison import (
@@ -18,6 +19,7 @@ from sslterm.render.overlay import OVER_IMAGES, letter, metrics_worth_seeing, ov
 from sslterm.render.picture_overlay import overlay_picture
 from sslterm.render.picture_side_by_side import side_by_side_picture
 from sslterm.render.png import save_picture
+from sslterm.render.quality import QualityTable, quality_markdown, quality_of
 from sslterm.render.quantity import amount
 from sslterm.render.side_by_side import Shot, shot_of
 from sslterm.render.view import AXES
@@ -38,6 +40,8 @@ class Comparison:
         self.hidden: frozenset[int] = frozenset()
         self._metric = ""
         self._panel = ""
+        self._space = -1
+        """Which table of quality is seen; -1 is the table of results."""
         self._moment: int | None = None
         """Images at which panels are seen; None follows the newest drawings."""
         self._loaded: dict[int, tuple[str, int, Shot]] = {}
@@ -100,6 +104,24 @@ class Comparison:
 
     def table(self) -> Table:
         return table_of(self.sides(), self.shown_metrics())
+
+    def quality(self) -> list[QualityTable]:
+        """What `evaluate` has found of the runs' samples, a table a space."""
+        return quality_of(self.sides(), self.readers)
+
+    def seen_quality(self) -> QualityTable | None:
+        """The table of quality that is seen in place of the table of results, with its number."""
+        known = self.quality() if self._space >= 0 else []
+        if not known:
+            return None
+        place = min(self._space, len(known) - 1)
+        return replace(known[place], title=f"{known[place].title} ({place + 1} of {len(known)})")
+
+    def turn_table(self) -> bool:
+        """On to the next table: results, then every space; false where there is no other."""
+        known = self.quality()
+        self._space = -1 if self._space + 1 >= len(known) else self._space + 1
+        return bool(known)
 
     # -- the panels
 
@@ -167,7 +189,8 @@ class Comparison:
         names = {letter(side.place): side.name for side in sides}
         save_picture(overlay_picture(self.plot(), names), folder / "overlay.png")
         replace_file(folder / "table.csv", csv_text(sides, metrics).encode())
-        replace_file(folder / "table.md", markdown(table_of(sides, metrics)).encode())
+        tables = [markdown(table_of(sides, metrics)), *map(quality_markdown, self.quality())]
+        replace_file(folder / "table.md", "\n".join(tables).encode())
         written = ["overlay.png", "table.csv", "table.md"]
         shots = self.shots()
         if any(shot.panel is not None for shot in shots):

@@ -79,7 +79,7 @@ def _writer_of(path: Path) -> Callable[[Path, int, Iterator[Part], str], int]:
             f"{path.name}: features are written as {', '.join(writers)}", "end --out in one of them"
         )
     if write is _write_parquet:
-        _pyarrow()
+        parquet_library()
     return write
 
 
@@ -142,7 +142,7 @@ def _write_safetensors(path: Path, rows: int, parts: Iterator[Part], about: str)
 
 
 def _write_parquet(path: Path, rows: int, parts: Iterator[Part], about: str) -> int:
-    arrow, parquet = _pyarrow()
+    arrow, parquet = parquet_library()
     first = next(parts)
     dimensions = int(first.features.shape[1])
 
@@ -169,13 +169,18 @@ def _collect(columns: dict[str, list[NDArray[Any]]], part: Part) -> None:
         columns.setdefault(name, []).append(values)
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def parquet_library() -> tuple[Any, Any]:
+    """pyarrow and pyarrow.parquet.
+
+    Raises:
+        UsageError: they are not installed.
+    """
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
         raise UsageError(
-            "writing .parquet needs pyarrow, which is not installed",
-            "pip install 'sslterm[parquet]', or write .npz or .safetensors",
+            ".parquet needs pyarrow, which is not installed",
+            "pip install 'sslterm[parquet]', or take .npz or .safetensors",
         ) from error
     return pyarrow, pyarrow.parquet

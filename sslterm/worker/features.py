@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from sslterm.evaluate.panels import images_panel
 from sslterm.methods.base import Encodes
 from sslterm.worker.desk import Desk, other_source, read_image
 from sslterm.worker.feature_files import Part, check_ending, write_features
+from sslterm.worker.kept_features import Kept, read_features, require_of
 from sslterm.worker.outputs import Report, Stage, stages, write_output
 from sslterm.worker.requests import Features, Search
 
@@ -45,7 +47,11 @@ class Gallery:
     splits: tuple[tuple[str, Split, Store], ...]
 
     def __len__(self) -> int:
-        return sum(len(split) for _, split, _ in self.splits)
+        return sum(self.lengths().values())
+
+    def lengths(self) -> dict[str, int]:
+        """Images of every split, by its name."""
+        return {name: len(split) for name, split, _ in self.splits}
 
 
 def write_all(desk: Desk, request: Features, report: Report) -> dict[str, Any]:
@@ -61,7 +67,7 @@ def write_all(desk: Desk, request: Features, report: Report) -> dict[str, Any]:
     progress = stages(report)
     path = _file_of(desk, request)
     check_ending(path)
-    gallery = _gallery(desk, request.data, request.split, progress)
+    gallery = gallery_of(desk, request.data, request.split, progress)
     about = {
         "run": desk.run.name,
         "method": desk.loaded.experiment.run.method,
@@ -79,7 +85,7 @@ def write_all(desk: Desk, request: Features, report: Report) -> dict[str, Any]:
         "dimensions": dimensions,
         "layer": about["layer"],
         "data": gallery.name,
-        "splits": {name: len(split) for name, split, _ in gallery.splits},
+        "splits": gallery.lengths(),
         "images": desk.loaded.images,
     }
 
@@ -92,7 +98,12 @@ def _file_of(desk: Desk, request: Features) -> Path:
     return path
 
 
-def _gallery(desk: Desk, data: str, which: str, progress: Stage) -> Gallery:
+def gallery_of(desk: Desk, data: str, which: str, progress: Stage) -> Gallery:
+    """The images of the run's data, or of other data (a name or a folder), or of one split ("all": of both).
+
+    Raises:
+        DataError: there is no such data.
+    """
     source: Source = other_source(desk, data, progress) if data else desk.loaded.source
     wanted = ("train", "test") if which == "all" else (which,)
     stores = {} if data else {"train": lambda: desk.train, "test": lambda: desk.test}
@@ -139,8 +150,9 @@ def search(desk: Desk, request: Search, report: Report) -> dict[str, Any]:
     """The images whose features have the largest cosine with those of each picture.
 
     Raises:
-        UsageError: the method cannot encode, or more neighbours are wanted than there are.
-        DataError: a picture cannot be read.
+        UsageError: the method cannot encode, more neighbours are wanted than there are, or features that were
+            written before are not of this checkpoint and these images.
+        DataError: a picture or a file of features cannot be read.
     """
     method = desk.loaded.method
     if not isinstance(method, Encodes):
@@ -150,14 +162,18 @@ def search(desk: Desk, request: Search, report: Report) -> dict[str, Any]:
     shape = desk.loaded.inputs.shape
     pictures = torch.cat([read_image(Path(name), shape) for name in request.images]).to(desk.device)
     progress = stages(report)
-    gallery = _gallery(desk, request.data, request.split, progress)
+    kept = read_features(Path(request.features)) if request.features else None
+    gallery = gallery_of(desk, request.data, request.split, progress)
+    if kept is not None:
+        gallery = _kept_gallery(desk, request, kept, gallery)
     k = request.k
     if k > min(len(gallery), MOST_NEIGHBOURS):
         raise UsageError(f"{k:,} neighbours are too many: at most {min(len(gallery), MOST_NEIGHBOURS):,}")
     with own_randomness(desk.device, SEED):
         with evaluating(desk.loaded.method):
             wanted = F.normalize(_features(method, pictures, ""), dim=1)
-        values, places = most_similar(wanted, _parts(method, gallery, "", progress), k)
+        parts = _parts(method, gallery, "", progress) if kept is None else kept.parts([*gallery.lengths()])
+        values, places = most_similar(wanted, parts, k)
     found = [[_describe(gallery, place) for place in row] for row in places.tolist()]
     shown = torch.stack(
         [
@@ -189,6 +205,22 @@ def search(desk: Desk, request: Search, report: Report) -> dict[str, Any]:
             for name, row, about in zip(request.images, values.tolist(), found, strict=True)
         ],
     }
+
+
+def _kept_gallery(desk: Desk, request: Search, kept: Kept, gallery: Gallery) -> Gallery:
+    """What of a gallery there are features of.
+
+    Raises:
+        UsageError: they are not of this checkpoint and these images.
+    """
+    path, here = Path(request.features), kept.splits()
+    chosen = dataclasses.replace(gallery, splits=tuple(one for one in gallery.splits if one[0] in here))
+    if not chosen.splits:
+        raise UsageError(f"{path.name} holds no features of the {request.split} split", "leave --split out")
+    require_of(
+        kept, path, run=desk.run.name, images=desk.loaded.images, data=gallery.name, lengths=chosen.lengths()
+    )
+    return chosen
 
 
 def most_similar(wanted: Tensor, parts: Iterator[Part], k: int) -> tuple[Tensor, Tensor]:

@@ -6,17 +6,16 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from sslterm.catalog import CATALOG
 from sslterm.methods.base import Encodes, Latent
+from sslterm.render.figures import LEGEND, figure_tables, figures_markdown
 from sslterm.render.quantity import number
 from sslterm.run.panels import load_panel
 from sslterm.run.reader import RunReader
 from sslterm.worker.desk import Desk
-
-if TYPE_CHECKING:
-    from sslterm.worker.exporting import Checked
+from sslterm.worker.export_check import Checked
+from sslterm.worker.export_parts import shape_of
 
 PICTURE = "picture.png"
 PANELS = ("samples", "reconstructions", "latent-plane", "embedding", "neighbours")
@@ -33,10 +32,16 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Card:
-    """What the card has to say besides what the run tells."""
+    """What the card has to say besides what the run tells.
+
+    Attributes:
+        encoder: "ema" or "online" where the run has both.
+        own: the run encodes with this network by itself.
+    """
 
     to: str
     encoder: str
+    own: bool
     parts: tuple[str, ...]
     notes: tuple[str, ...]
     checks: tuple[Checked, ...]
@@ -47,7 +52,7 @@ def write_card(folder: Path, desk: Desk, card: Card) -> None:
     reader = RunReader(desk.run)
     reader.refresh()
     lines = [*_front(desk, card), *_what(desk, card), *_picture(folder, desk, reader)]
-    lines += [*_how(folder, desk, card), *_measured(desk, reader), *_trained(desk), *_checked(card)]
+    lines += [*_how(folder, desk, card), *_measured(desk, reader, card), *_trained(desk), *_checked(card)]
     (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -93,8 +98,6 @@ def _picture(folder: Path, desk: Desk, reader: RunReader) -> Iterator[str]:
 
 
 def _how(folder: Path, desk: Desk, card: Card) -> Iterator[str]:
-    from sslterm.worker.exporting import shape_of
-
     method, inputs = desk.loaded.method, desk.loaded.inputs
     yield from ("## How to load it", "", "load.py, of this folder:", "", "```python")
     yield from (folder / "load.py").read_text().rstrip().splitlines()
@@ -119,16 +122,26 @@ def _how(folder: Path, desk: Desk, card: Card) -> Iterator[str]:
     yield ""
 
 
-def _measured(desk: Desk, reader: RunReader) -> Iterator[str]:
-    rows = [*_online(desk, reader), *_probed(desk, reader)]
+def _measured(desk: Desk, reader: RunReader, card: Card) -> Iterator[str]:
+    tables = figure_tables(reader.results, images=desk.loaded.images)
+    online = list(_online(desk, reader))
     yield from ("## What was measured", "")
-    if not rows:
-        yield from ("Nothing yet: `sslterm probe` and `sslterm evaluate` measure it.", "")
-        return
-    yield from ("| measure | value | what it is | after images |", "| :-- | --: | :-- | --: |")
-    for name, value, what, images in rows:
-        yield f"| {name} | {number(value)} | {what} | {images:,} |"
-    yield ""
+    if not card.own:
+        yield from (
+            "All of it with the network that the run encodes with by itself, not with the one that is here.", ""
+        )  # fmt: skip
+    if tables:
+        yield from (LEGEND, "")
+    for table in tables:
+        yield figures_markdown(table)
+    if not tables:
+        yield from ("Nothing of this checkpoint yet: `sslterm probe` and `sslterm evaluate` measure it.", "")
+    if online:
+        yield from ("While it trained, on held-out images:", "")
+        yield from ("| measure | value | what it is | after images |", "| :-- | --: | :-- | --: |")
+        for name, value, what, images in online:
+            yield f"| {name} | {number(value)} | {what} | {images:,} |"
+        yield ""
 
 
 def _online(desk: Desk, reader: RunReader) -> Iterator[tuple[str, float, str, int]]:
@@ -143,29 +156,7 @@ def _online(desk: Desk, reader: RunReader) -> Iterator[tuple[str, float, str, in
         solved = getattr(desk.loaded.method, "solved", {})
         kind = kind or str(solved.get(what, "")) or UNITS.get(what, "")
         at = places[-1]
-        yield (
-            name,
-            float(series.value[at]),
-            (kind or "online evaluation") + ("" if "held-out" in kind else ", held-out"),
-            int(series.images[at]),
-        )
-
-
-def _probed(desk: Desk, reader: RunReader) -> Iterator[tuple[str, float, str, int]]:
-    """What probes of this checkpoint found, with what raw pixels and the untrained network reach."""
-    for result in reader.results:
-        if result.get("kind") != "probe" or result.get("images") != desk.loaded.images:
-            continue
-        for row in result.get("results", []):
-            against = _against(row)
-            what = f"accuracy on {row.get('n_test', 0):,} held-out images of {result.get('data')}{against}"
-            yield f"{row['protocol']}, {row['layer']}", float(row["accuracy"]), what, desk.loaded.images
-
-
-def _against(row: dict[str, Any]) -> str:
-    known = (("raw pixels", "baseline_pixels"), ("untrained", "baseline_untrained"))
-    said = [f"{name} {row[key]:.4g}" for name, key in known if isinstance(row.get(key), float)]
-    return f" ({', '.join(said)})" if said else ""
+        yield name, float(series.value[at]), kind or "online evaluation", int(series.images[at])
 
 
 def _trained(desk: Desk) -> Iterator[str]:

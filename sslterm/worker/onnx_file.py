@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from pathlib import Path
 
@@ -9,6 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from sslterm.errors import UsageError
+from sslterm.methods.base import Method
+
+
+def with_numbers(method: Method) -> Method:
+    """A copy whose own buffers of one number are numbers: what depends on them is settled when it is written.
+
+    How far a network has grown, say, is a buffer, so that it survives, and decides which layers there are.
+    """
+    copied = copy.deepcopy(method)
+    for name, buffer in list(copied.named_buffers(recurse=False)):
+        if buffer.ndim == 0:
+            delattr(copied, name)
+            setattr(copied, name, buffer.item())
+    return copied
 
 
 def write_onnx(network: nn.Module, example: Tensor, part: str, path: Path) -> None:

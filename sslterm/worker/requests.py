@@ -182,10 +182,16 @@ class Embed:
 
     method: Literal["pca", "tsne"] = "pca"
     n: Count = 2000
-    """Held-out images, as far as there are so many."""
+    """Images, as far as there are so many."""
+    data: str = ""
+    """Another data set, by name, or a folder."""
+    split: Literal["all", "train", "test"] = "test"
+    layer: str = ""
+    """The name of a layer; without it, what the method's `encode` gives."""
     seed: Natural = 0
     save: bool = False
-    """Write it to RUN/outputs."""
+    """Write it, to `out` or to RUN/outputs."""
+    out: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +226,8 @@ class Search:
     """Files."""
     data: str = ""
     split: Literal["all", "train", "test"] = "all"
+    features: str = ""
+    """A file of features of the same data, as `Features` writes them; without it all images are encoded."""
     k: Count = 8
     out: str = ""
 

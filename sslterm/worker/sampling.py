@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -56,6 +56,9 @@ def sample(desk: Desk, request: Sample, report: Report) -> dict[str, Any]:
     swept, rows = _rows(desk, request)
     n = request.n or (IN_ROW if swept else IN_GRID)
     _require_memory(desk, n * len(rows))
+    for row in rows:  # before the first is drawn
+        with choosing(desk, row.sampling):
+            pass
     images = torch.cat([_draw(desk, request, row, n, report) for row in rows])
     caption, stem, about = _describe(desk, request, swept, rows)
     panel = images_panel("samples", images, f"{n} samples{caption}", columns=n if swept else 0)
@@ -149,7 +152,7 @@ def choosing(desk: Desk, choices: Mapping[str, Any] | Sequence[str]) -> Iterator
     """The run's method draws as is chosen, by name or as "name=value"; yields the choices by name.
 
     Raises:
-        UsageError: the method has no such choice, or it is out of range.
+        UsageError: the method has no such choice, it is out of range, or it does nothing beside the others.
     """
     method = desk.loaded.method
     if not isinstance(choices, Mapping):
@@ -160,7 +163,10 @@ def choosing(desk: Desk, choices: Mapping[str, Any] | Sequence[str]) -> Iterator
     assert isinstance(method, Adjustable)
     before: Any = method.sampling
     method.sampling = dataclasses.replace(before, **choices)
+    refuse_idle: Callable[[Collection[str]], None] | None = getattr(method, "refuse_idle", None)
     try:
+        if refuse_idle is not None:
+            refuse_idle(choices.keys())
         yield dict(choices)
     finally:
         method.sampling = before

@@ -17,7 +17,8 @@ from sslterm.run.layout import RunDirectory, list_runs
 from sslterm.run.metrics import MetricsWriter
 from sslterm.run.panels import save_panel
 from sslterm.tui.keys import COMPARE_KEYS
-from sslterm.tui.screens.compare import NOTHING, CompareScreen, share_rows
+from sslterm.tui.screens.compare import NOTHING, CompareScreen
+from sslterm.tui.screens.compare_layout import share_rows
 from sslterm.tui.screens.dialog import KeyList
 from sslterm.tui.screens.home import HomeScreen
 from sslterm.tui.screens.watch import Outcome

@@ -101,15 +101,28 @@ class Evaluated(TypedDict):
     pictures: list[Drawn]
 
 
-class Embedded(TypedDict):
-    run: str
+class DrawnMap(TypedDict):
     path: str
-    n: Annotated[int, "images"]
+    by: Literal["pca", "tsne"]
+    n: Annotated[int, "images on it"]
     dimensions: Annotated[int, "features of each"]
-    layer: str
-    data: str
-    splits: Annotated[dict[str, int], "images of each"]
+    caption: str
+    x_label: str
+    y_label: str
+
+
+class Embedded(TypedDict):
+    """What was written; from path to splits all are null without --out."""
+
+    run: str
+    path: str | None
+    n: Annotated[int | None, "images"]
+    dimensions: Annotated[int | None, "features of each"]
+    layer: str | None
+    data: str | None
+    splits: Annotated[dict[str, int] | None, "images of each"]
     images: Annotated[int, "images that the network was trained on"]
+    map: Annotated[DrawnMap | None, "null without --map"]
 
 
 Neighbour = TypedDict(

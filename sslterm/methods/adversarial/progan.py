@@ -204,7 +204,8 @@ class ProGAN(Implicit):
             images = self.earlier[level](z, level)
         else:
             network = self.average if self.sampling.weights == "ema" else self.generator
-            images = network(z, level, self.fade if float(self.fade) < 1 else None)
+            share = float(self.fade)  # a number also where it is exported
+            images = network(z, level, torch.tensor(share, device=z.device) if share < 1 else None)
         shown: Tensor = ((images + 1) / 2).clamp(0, 1)
         return shown
 

@@ -33,7 +33,7 @@ Shapes:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -42,6 +42,7 @@ from torch import Tensor
 
 from sslterm.config.schema import Count, Fraction, NonNegative, Positive
 from sslterm.data.batch import Batch
+from sslterm.errors import UsageError
 from sslterm.methods.base import Inputs, Stream, Update
 from sslterm.methods.diffusion.generator import Generator, GeneratorConfig, Weights
 from sslterm.methods.flow.flow import normal_log_density
@@ -124,6 +125,20 @@ class FlowMatching(Generator):
     def velocity(self, t: float, x: Tensor, label: Tensor | None = None) -> Tensor:
         """v(x, t), [B, C, H, W]."""
         return self.output(x, torch.full((len(x),), TIME_SCALE * t, device=x.device), label)
+
+    def refuse_idle(self, chosen: Collection[str]) -> None:
+        super().refuse_idle(chosen)
+        sampler = self.sampling.sampler
+        if "steps" in chosen and sampler == "dopri5":
+            raise UsageError(
+                "--steps is for euler and heun: the sampler dopri5 chooses its steps",
+                "use --tolerance, or add --sampler euler",
+            )
+        if "tolerance" in chosen and sampler != "dopri5":
+            raise UsageError(
+                f"--tolerance is for dopri5: the sampler {sampler} takes equal steps",
+                "use --steps, or add --sampler dopri5",
+            )
 
     def draw(self, x: Tensor, generator: torch.Generator | None, label: Tensor | None) -> Iterator[Tensor]:
         set_ = self.sampling

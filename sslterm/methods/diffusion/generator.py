@@ -6,7 +6,7 @@ Shapes: B batch; images [B, C, H, W] in [0, 1]; x the same in [-1, 1]; label [B]
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -113,6 +113,14 @@ class Generator(Method):
         withheld = rand(len(batch), like=batch.images) < self.label_dropout
         return torch.where(withheld | (batch.label < 0), self.classes, batch.label)
 
+    def refuse_idle(self, chosen: Collection[str]) -> None:
+        """Raise UsageError where a chosen field of `sampling` does nothing."""
+        if "guidance" in chosen and not self.classes:
+            raise UsageError(
+                "--guidance drives samples to a class, and this network was trained without classes",
+                "leave it out",
+            )
+
     def output(self, x: Tensor, time: Tensor, label: Tensor | None) -> Tensor:
         """The chosen network's output, guided where there is a label [B].
 
@@ -131,6 +139,10 @@ class Generator(Method):
         c = self.shape[0]
         guided = (1 + w) * of_class[:, :c] - w * of_none[:, :c]
         return torch.cat((guided, of_class[:, c:]), dim=1)
+
+    @property
+    def onnx_lacks(self) -> str:
+        return "images are drawn in many steps, each of which asks the whole network"
 
     def draw(self, x: Tensor, generator: torch.Generator | None, label: Tensor | None) -> Iterator[Tensor]:
         """From noise x [B, C, H, W] to images in [-1, 1], step by step, as `sampling` says.

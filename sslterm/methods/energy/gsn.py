@@ -218,7 +218,7 @@ class GSN(Method):
 
     def quiet(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """What becomes of greys, taken as probabilities, in as many steps as the walkback has, without noise."""
-        x, hidden = images.flatten(1), self.at_rest(len(images))
+        x, hidden = images.flatten(1), self.at_rest(images.shape[0])
         for _ in range(self.config.walkback):
             logits, hidden = self.transition(x, hidden, None)
         return logits, hidden

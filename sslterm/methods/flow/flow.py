@@ -76,7 +76,7 @@ class Flow(Method):
 
     def enter(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels in [0, 1] -> what `push` takes, and log |det| [B]."""
-        return x, x.new_zeros(len(x))
+        return x, x.new_zeros(x.shape[0])
 
     def leave(self, y: Tensor) -> Tensor:
         """The inverse of `enter`."""

@@ -70,8 +70,12 @@ class Glow(MultiScaleFlow):
         self.flow = MultiScale(scales, priors)
         self.code_shapes = code_shapes(inputs.shape, config.levels, last_squeezes=True)
 
+    @property
+    def onnx_lacks(self) -> str:
+        return "images are decoded by solving triangular systems"
+
     def enter(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x - 0.5, x.new_zeros(len(x))
+        return x - 0.5, x.new_zeros(x.shape[0])
 
     def leave(self, y: Tensor) -> Tensor:
         return y + 0.5

@@ -64,7 +64,7 @@ class NICE(Flow):
     def push(self, y: Tensor) -> tuple[list[Tensor], Tensor]:
         *_, (odd, even) = self.couplings(*halves(y.flatten(1)))
         h = interleave(odd, even) * self.log_scale.exp()
-        return [h], self.log_scale.sum().expand(len(h))
+        return [h], self.log_scale.sum().expand(h.shape[0])
 
     def pull(self, latents: Sequence[Tensor]) -> Tensor:
         (h,) = latents
@@ -103,6 +103,11 @@ class NICE(Flow):
         if self.config.prior == "normal":
             return list(latents)
         return [logistic_to_normal(h) for h in latents]
+
+    @property
+    def onnx_lacks(self) -> str:
+        normal = self.config.prior == "normal"
+        return "" if normal else "codes become normal by the inverse of the normal distribution function"
 
     def from_normal(self, codes: Sequence[Tensor]) -> list[Tensor]:
         if self.config.prior == "normal":

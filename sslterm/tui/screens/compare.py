@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from textual.app import ComposeResult
 from textual.events import Resize
 from textual.screen import Screen
 
 from sslterm.render.cells import Cells, fit
-from sslterm.render.comparison_cells import HEAD_ROWS
 from sslterm.render.palette import ACCENT, GROUND, MUTED
 from sslterm.run.layout import RunDirectory
 from sslterm.tui.comparison import Comparison
 from sslterm.tui.facts import SIGNS
 from sslterm.tui.keys import COMPARE_KEYS, bindings
+from sslterm.tui.screens.compare_layout import OVERLAY, TABLE, share_rows
 from sslterm.tui.screens.dialog import KeyList
 from sslterm.tui.widgets.canvas import Canvas
 from sslterm.tui.widgets.comparison import OverlayPart, PanelsPart, Part, TablePart
@@ -26,35 +26,6 @@ TICK_SECONDS = 0.5
 NOTICE_SECONDS = 8.0
 
 NOTHING = "nothing to compare yet: mark runs in the list, then compare them"
-
-_OVERLAY, _TABLE, _PANELS = range(3)
-
-
-@dataclass(frozen=True)
-class Shares:
-    """Rows of the parts of the screen; 0 leaves a part out."""
-
-    header: int
-    overlay: int
-    table: int
-    panels: int
-    keys: int
-
-
-def share_rows(height: int, runs: int, *, part: int, enlarged: bool) -> Shares:
-    """Share out `height` rows: all three parts where they fit, else the table and the selected part, else that."""
-    header, keys = (1 if height >= 10 else 0), (1 if height >= 6 else 0)
-    rows = height - header - keys
-    table = min(HEAD_ROWS + runs, max(rows // 3, HEAD_ROWS + 2))
-    if not enlarged and rows - table >= 15:
-        overlay = max(7, 2 * (rows - table) // 5)
-        return Shares(header, overlay, table, rows - table - overlay, keys)
-    alone = enlarged or rows - table < 7
-    parts = [0, table if not alone else 0, 0]
-    parts[part] = rows - parts[1] if part != _TABLE or alone else table
-    if part == _TABLE and not alone:
-        parts[_OVERLAY] = rows - table
-    return Shares(header, parts[_OVERLAY], parts[_TABLE], parts[_PANELS], keys)
 
 
 class CompareHead(Canvas):
@@ -91,7 +62,7 @@ class CompareScreen(Screen[None]):
         self.overlay, self.table, self.panels = OverlayPart(), TablePart(), PanelsPart()
         self.parts: tuple[Part, ...] = (self.overlay, self.table, self.panels)
         self.key_bar = KeyBar(COMPARE_KEYS)
-        self.part = _OVERLAY
+        self.part = OVERLAY
         self.marked = 0
         """The run that keys act on."""
         self.enlarged = False
@@ -135,9 +106,12 @@ class CompareScreen(Screen[None]):
         self.overlay.redraw()
 
     def update_table(self) -> None:
-        table = self.table
+        table, rows = self.table, self.table.rows()
         table.table = self.comparison.table() if self.comparison.readers else None
+        table.quality = self.comparison.seen_quality()
         table.marked, table.hidden = self.marked, self.comparison.hidden
+        if table.rows() != rows:
+            self.share_out()
         table.redraw()
 
     def update_panels(self) -> None:
@@ -148,12 +122,11 @@ class CompareScreen(Screen[None]):
 
     def share_out(self, height: int | None = None) -> None:
         """Give each part its rows on a screen of `height` rows: the present one, where none is given."""
-        runs = len(self.comparison.readers)
         shares = share_rows(
             self.size.height if height is None else height,
-            runs,
+            self.table.rows(),
             part=self.part,
-            enlarged=self.enlarged or not runs,
+            enlarged=self.enlarged or not self.comparison.readers,
         )
         rows = (shares.header, shares.overlay, shares.table, shares.panels, shares.keys)
         for widget, count in zip((self.head, *self.parts, self.key_bar), rows, strict=True):
@@ -183,16 +156,23 @@ class CompareScreen(Screen[None]):
         self.update_overlay()
         self.update_table()
 
+    def action_table(self) -> None:
+        """The table of results, or what was measured of samples, space by space."""
+        if not self.comparison.turn_table():
+            self.say("no samples were measured yet: sslterm evaluate RUN measures them")
+        self.table.first = 0
+        self.update_table()
+
     def action_down(self, by: int) -> None:
         """Another metric on the overlay, another run elsewhere."""
-        if self.part == _OVERLAY:
+        if self.part == OVERLAY:
             self.action_metric(by)
         else:
             self.mark(self.marked + by)
 
     def action_across(self, by: int) -> None:
         """Scroll the columns of the table; elsewhere go through the training."""
-        if self.part == _TABLE:
+        if self.part == TABLE:
             self.table.scroll_columns(by)
         else:
             self.comparison.go(by)

@@ -9,10 +9,10 @@ import numpy as np
 from textual.events import Resize
 
 from sslterm.render.field import StripItem, as_images
+from sslterm.render.map import map_panel
 from sslterm.render.palette import GROUND, categorical
 from sslterm.run.layout import RunDirectory
 from sslterm.run.packed import unpack
-from sslterm.run.panels import Panel
 from sslterm.run.worker_thread import Answer
 from sslterm.tui.keys import EMBEDDING_KEYS, bindings
 from sslterm.tui.map_cursor import nearest_towards
@@ -84,18 +84,12 @@ class EmbeddingScreen(ExplorerScreen):
             self._show_image(answer.question.about, result)
 
     def _show_map(self, result: dict[str, Any]) -> None:
-        points = np.nan_to_num(unpack(result["points"]), nan=0.0, posinf=0.0, neginf=0.0)
+        panel = map_panel(result)
         self.images, self.dimensions = int(result["images"]), int(result["dimensions"])
         self.labels, self.class_names = result["labels"], list(result["class_names"])
-        if self.labels is not None:
-            points = np.concatenate([points, np.array(self.labels, dtype=np.float32)[:, None]], axis=1)
-        panel = Panel(
-            name="embedding-map", kind="scatter", array=points, caption=str(result["caption"]),
-            labels=tuple(self.class_names),
-        )  # fmt: skip
         how = "codes" if self.method == "pca" and self.dimensions == 2 else _NAMES[self.method]
-        title = f"embedding · {how} · {len(points):,} held-out images"
-        self.map_view.show(panel, title, min(self.map_view.cursor, len(points) - 1))
+        title = f"embedding · {how} · {len(panel.array):,} held-out images"
+        self.map_view.show(panel, title, min(self.map_view.cursor, len(panel.array) - 1))
 
     def _show_image(self, place: int, result: dict[str, Any]) -> None:
         images = as_images(unpack(result["images"]))
