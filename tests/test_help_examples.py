@@ -60,7 +60,7 @@ MORE = (
     "train vae --dry-run", "sweep vae --seeds 2 --dry-run", "resume vae-digits-1", "plot last --out curves.png",
     "runs export last --to csv --force", "data get digits", "traverse last --from 1 --to 2 --gif",
     "explain simclr", "probe last --protocol finetune@2 --epochs 1", "monitor vae-digits-1",
-    "evaluate biggan-digits-1 -n 128",
+    "evaluate vae-digits-1 -n 128",
 )  # fmt: skip
 """Outputs that no example shows, to be held to their schemas too."""
 

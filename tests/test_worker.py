@@ -33,6 +33,7 @@ from sslterm.run.layout import RunDirectory
 from sslterm.run.panels import Panel, load_panel
 from sslterm.run.worker_client import Worker, to_error
 from sslterm.worker.protocol import serve
+from tests.cli_program import validator_of
 
 
 def make_run(root: Path, method: str, preset: str, *overrides: str) -> RunDirectory:
@@ -196,6 +197,7 @@ def test_probe_on_other_data_takes_the_size_and_channels_of_the_run(worker: Work
 
 def test_evaluate_says_what_every_number_is(worker: Worker) -> None:
     answer = worker.ask("evaluate", n=60, samples=20)
+    validator_of("evaluate").validate(answer)
     by_name = {row["name"].partition("[")[0]: row for row in answer["results"]}
     assert {
         "neg_elbo_nats",

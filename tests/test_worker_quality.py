@@ -24,6 +24,7 @@ from sslterm.run.panels import load_panel
 from sslterm.run.reader import RunReader
 from sslterm.worker import quality
 from sslterm.worker.protocol import serve
+from tests.cli_program import validator_of
 from tests.test_worker import make_run
 
 CONFIG = DataConfig(name="digits", path="", size=8, train_images=0, test_images=0, seed=0)
@@ -68,6 +69,8 @@ def evaluated(
     question = json.dumps({"id": 0, "do": "evaluate", **arguments})
     serve(run, [question], answers, device="cpu", load=lambda run, device, progress: loaded)
     last: dict[str, Any] = json.loads(answers.getvalue().splitlines()[-1])
+    if "result" in last:
+        validator_of("evaluate").validate(last["result"])
     return last
 
 

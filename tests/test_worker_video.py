@@ -17,6 +17,7 @@ from sslterm.errors import DataError, UsageError
 from sslterm.evaluate.tracking import agreement, strongest
 from sslterm.run.panels import load_panel
 from sslterm.run.worker_client import Worker
+from tests.cli_program import validator_of
 from tests.test_worker import make_run
 
 SMALL = ("data.size=32", "data.train_images=32", "data.test_images=8")
@@ -153,7 +154,9 @@ def test_what_is_to_be_followed_has_to_be_said(colours: Worker, film: Path, tmp_
 
 
 def test_evaluate_tells_j_and_f_beside_their_baselines(colours: Worker) -> None:
-    found = {row["name"]: row for row in colours.ask("evaluate", n=2)["results"]}
+    answer = colours.ask("evaluate", n=2)
+    validator_of("evaluate").validate(answer)
+    found = {row["name"]: row for row in answer["results"]}
     for end in ("", "_identity", "_pixels"):
         region, contour, mean = (found[name + end] for name in ("J", "F", "J&F"))
         assert mean["value"] == pytest.approx((region["value"] + contour["value"]) / 2)

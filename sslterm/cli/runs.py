@@ -153,7 +153,9 @@ def show(
 def _print_run(facts: dict[str, Any]) -> None:
     total = facts["total_images"]
     done = (
-        f"{whole(facts['images'])} of {whole(total)} images ({facts['images'] / total:.0%})" if total else ""
+        f"{whole(facts['images'])} of {whole(total)} images ({min(facts['images'] / total, 1):.0%})"
+        if total
+        else ""
     )
     left = f", {duration(facts['seconds_left'])} left" if facts["seconds_left"] is not None else ""
     started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(facts["started"])) if facts["started"] else ""

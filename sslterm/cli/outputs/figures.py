@@ -76,6 +76,7 @@ class Measured(TypedDict):
     space_sha256: NotRequired[Annotated[str, "of the weights of that space: only equal ones compare"]]
     dimensions: NotRequired[Annotated[int, "of features"]]
     judge_accuracy: NotRequired[Annotated[float | None, "of the classifier that judges, on held-out images"]]
+    histogram: NotRequired[Annotated[list[float], "class_kl: share of each class among samples"]]
     sequences: NotRequired[Annotated[list[str], "tracking: their names"]]
 
 
