@@ -22,7 +22,7 @@ from sslterm.cli.app import main
 from sslterm.cli.preview import Preview, partial_panel
 from sslterm.config.read import dump
 from sslterm.config.resolve import resolve
-from sslterm.config.schema import DataConfig, Range
+from sslterm.config.schema import DataConfig, Experiment, Range
 from sslterm.data.source import load_source
 from sslterm.engine.build import build_method, inputs_of
 from sslterm.engine.checkpoint import save_checkpoint
@@ -38,8 +38,12 @@ from tests.cli_program import validator_of
 
 def make_run(root: Path, method: str, preset: str, *overrides: str) -> RunDirectory:
     """A run with an untrained checkpoint after 256 images."""
-    experiment = resolve(method, preset, overrides=overrides)
-    run = RunDirectory(root / f"{method}-{preset}-1")
+    return run_of(root, resolve(method, preset, overrides=overrides))
+
+
+def run_of(root: Path, experiment: Experiment) -> RunDirectory:
+    """The same, of any experiment."""
+    run = RunDirectory(root / f"{experiment.run.method}-{experiment.run.preset}-1")
     run.path.mkdir(parents=True)
     run.config.write_text(dump(experiment))
     source = load_source(experiment.data, lambda what, done, total: None)

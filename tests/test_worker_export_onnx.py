@@ -66,6 +66,10 @@ def test_networks_that_ask_for_more_than_layers_are_held_too(
     answer = write(desk, "onnx", tmp_path / "out")
     assert {check["part"] for check in answer["checked"]} == {part}
     assert all(check["largest_difference"] < 1e-4 for check in answer["checked"])
+    card = (tmp_path / "out" / "README.md").read_text()
+    for kind, said in (("encoder", "features = encode(images)"), ("decoder", "images = decode(z), z [N, ")):
+        assert (said in card) == (part == kind)
+    assert ("Images in:" in card) == (part == "encoder")
 
 
 @pytest.mark.parametrize(
@@ -98,6 +102,12 @@ def test_a_generator_has_no_encoder_for_libraries_of_them(tmp_path: Path) -> Non
     with pytest.raises(UsageError, match="gan has no encoder"):
         write(desk, "safetensors", tmp_path / "out", encoder="ema")
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+def test_what_has_neither_is_told_what_it_can(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="made has no encoder, and no decoder of codes alone") as error:
+        write(made(tmp_path / "runs", "made"), "safetensors", tmp_path / "out")
+    assert error.value.hint == "it can: sample, complete, evaluate"
 
 
 def test_a_normal_prior_needs_nothing_that_onnx_lacks(tmp_path: Path) -> None:

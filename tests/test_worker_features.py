@@ -210,8 +210,8 @@ def test_features_of_something_else_are_refused(worker: Worker, tmp_path: Path) 
     def search(**more: object) -> None:
         worker.ask("search", images=[str(tmp_path / "a.png")], k=2, features=str(file), **more)
 
-    def keep(rows: int = TEST, **changes: object) -> None:
-        part = Part(np.zeros((rows, 2), np.float32), {"held_out": np.ones(rows, bool)})
+    def keep(rows: int = TEST, wide: int = 2, **changes: object) -> None:
+        part = Part(np.zeros((rows, wide), np.float32), {"held_out": np.ones(rows, bool)})
         write_features(file, rows, iter([part]), of_this | changes)
 
     wrong: list[tuple[dict[str, object], str]] = [
@@ -220,6 +220,7 @@ def test_features_of_something_else_are_refused(worker: Worker, tmp_path: Path) 
         ({"layer": "stage1"}, "of the layer stage1, not encoding"),
         ({"data": "mnist"}, "features of mnist, not digits"),
         ({"rows": 7}, "of 7 test images, and digits has 60"),
+        ({"wide": 3}, "of 3 dimensions, not 2"),
         ({}, "holds no features of the train split"),
     ]
     for changes, message in wrong:

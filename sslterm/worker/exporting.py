@@ -87,7 +87,7 @@ def _require_form(desk: Desk, request: Export) -> None:
     """
     method, name, to = desk.loaded.method, desk.loaded.experiment.run.method, request.to
     if not isinstance(method, Encodes | Latent):
-        raise desk.cannot("export")
+        raise UsageError(f"{name} has no encoder, and no decoder of codes alone", desk.cannot("export").hint)
     if to == "onnx" and method.onnx_lacks:
         raise UsageError(f"ONNX cannot hold {name}: {method.onnx_lacks}", "use --to safetensors")
     if to in LIBRARIES and not isinstance(method, Encodes):
@@ -125,6 +125,10 @@ def _write(desk: Desk, request: Export, folder: Path) -> tuple[Encoder, list[str
             save_file(tensors, folder / f"{part}.safetensors", metadata=about)
     latent = method.latent_dim if isinstance(method, Latent) else 0
     shape = shape_of(inputs)
-    text = onnx_program(parts, shape, latent) if request.to == "onnx" else own_program(parts, shape, inputs)
+    text = (
+        onnx_program(parts, shape, latent)
+        if request.to == "onnx"
+        else own_program(parts, shape, latent, inputs)
+    )
     (folder / "load.py").write_text(text)
     return encoder, parts, None

@@ -172,6 +172,9 @@ def search(desk: Desk, request: Search, report: Report) -> dict[str, Any]:
     with own_randomness(desk.device, SEED):
         with evaluating(desk.loaded.method):
             wanted = F.normalize(_features(method, pictures, ""), dim=1)
+        if kept is not None and kept.features.shape[1] != wanted.shape[1]:
+            wide = f"{kept.features.shape[1]:,} dimensions, not {wanted.shape[1]:,}"
+            raise UsageError(f"{request.features} holds features of {wide}", "write them anew")
         parts = _parts(method, gallery, "", progress) if kept is None else kept.parts([*gallery.lengths()])
         values, places = most_similar(wanted, parts, k)
     found = [[_describe(gallery, place) for place in row] for row in places.tolist()]

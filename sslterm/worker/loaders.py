@@ -144,7 +144,7 @@ def image_program(network: Network, mean: Sequence[float], std: Sequence[float])
     return "\n".join(lines) + "\n"
 
 
-ONNX = '''"""features = encode(images){also}: numpy, float32, images {shape} in [0, 1]."""
+ONNX = '''"""{calls}: numpy, float32, images {shape} in [0, 1]."""
 
 from pathlib import Path
 
@@ -164,11 +164,16 @@ ONNX_PARTS = {
 
 def onnx_program(parts: Sequence[str], shape: str, latent: int) -> str:
     """load.py of networks in ONNX."""
-    also = f"; images = decode(z), z [N, {latent}]" if "decoder" in parts and "encoder" in parts else ""
-    return ONNX.format(also=also, shape=shape) + "".join(ONNX_PARTS[part] for part in parts)
+    return ONNX.format(calls=_calls(parts, latent), shape=shape) + "".join(ONNX_PARTS[part] for part in parts)
 
 
-OWN = '''"""method = load(); features = method.encode(images), images {shape} in [0, 1]. Needs sslterm."""
+def _calls(parts: Sequence[str], latent: int) -> str:
+    """How the functions of load.py are called."""
+    calls = {"encoder": "features = encode(images)", "decoder": f"images = decode(z), z [N, {latent}]"}
+    return "; ".join(calls[part] for part in parts)
+
+
+OWN = '''"""{calls}: torch, float32, images {shape} in [0, 1]; method = load(). Needs sslterm."""
 
 import tomllib
 from pathlib import Path
@@ -200,11 +205,11 @@ OWN_PARTS = {
 }
 
 
-def own_program(parts: Sequence[str], shape: str, inputs: Inputs) -> str:
+def own_program(parts: Sequence[str], shape: str, latent: int, inputs: Inputs) -> str:
     """load.py of weights under our own names."""
     files = [f"{part}.safetensors" for part in parts]
     text = OWN.format(
-        shape=shape, channels=inputs.channels, height=inputs.height, width=inputs.width,
+        calls=_calls(parts, latent), shape=shape, channels=inputs.channels, height=inputs.height, width=inputs.width,
         train_images=inputs.train_images, classes=inputs.classes, frames=inputs.frames, files=files,
     )  # fmt: skip
     return text + "".join(OWN_PARTS[part] for part in parts)

@@ -26,6 +26,7 @@ UNITS = {
     "linear": "accuracy, linear probe (uses labels)",
     "mse": "mean squared error per value in [0, 1]",
     "rankme": "effective dimensions of the features",
+    "sample_spread": "how far samples are from each other, over the same of held-out images",
 }
 """Of measures that no catalog entry explains."""
 
@@ -109,10 +110,12 @@ def _how(folder: Path, desk: Desk, card: Card) -> Iterator[str]:
             "```", "", "Images are to be standardised before, as `encode` above does.", "",
         )  # fmt: skip
     if card.to == "safetensors":
-        yield "The names are sslterm's own. To train from here: `sslterm train METHOD --init encoder.safetensors`"
+        yield "The names are sslterm's own."
+        if "encoder" in card.parts:
+            yield "To train from here: `sslterm train METHOD --init encoder.safetensors`"
         yield ""
-    yield f"- Images in: {shape_of(inputs)}, float32 in [0, 1]."
     if isinstance(method, Encodes) and "encoder" in card.parts:
+        yield f"- Images in: {shape_of(inputs)}, float32 in [0, 1]."
         width = method.encode(desk.held_out(1, seed=0)).shape[1]
         yield f"- Features: [N, {width}], float32."
     if isinstance(method, Latent) and "decoder" in card.parts:
