@@ -17,7 +17,8 @@ from sslterm.run.index import ListedRun, RunIndex
 from sslterm.run.layout import RunDirectory
 from sslterm.run.query import Order, Query, check_keys, check_order, parse, parse_order, sort_key
 from sslterm.tui.courses import Courses
-from sslterm.tui.keys import HOME_KEYS, QUERY_KEYS, bindings
+from sslterm.tui.key import bindings
+from sslterm.tui.keys import HOME_KEYS, QUERY_KEYS
 from sslterm.tui.machine_load import MachineLoad
 from sslterm.tui.screens.dialog import KeyList
 from sslterm.tui.screens.home_acts import HomeActs

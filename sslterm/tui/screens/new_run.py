@@ -21,7 +21,8 @@ from sslterm.render.quantity import amount
 from sslterm.run.launch import remove_if_untouched, start_trainer, what_happened, write_config
 from sslterm.run.layout import RunDirectory, create_run, runs_root
 from sslterm.run.status import read_status
-from sslterm.tui.keys import CHOOSE_KEYS, FORM_KEYS, Key, bindings
+from sslterm.tui.key import Key, bindings
+from sslterm.tui.keys import CHOOSE_KEYS, FORM_KEYS
 from sslterm.tui.run_form import RunForm
 from sslterm.tui.screens.dialog import KeyList
 from sslterm.tui.widgets.chooser import Choice, Chooser
@@ -81,6 +82,11 @@ class NewRunScreen(Screen[RunDirectory | None]):
     @property
     def in_form(self) -> bool:
         return self.sheet.display
+
+    @property
+    def key_bar(self) -> KeyBar:
+        """The keys of the step."""
+        return self.form_bar if self.in_form else self.choose_bar
 
     # -- the steps
 
@@ -155,7 +161,7 @@ class NewRunScreen(Screen[RunDirectory | None]):
         self.dismiss(self.started)
 
     def action_help(self) -> None:
-        self.app.push_screen(KeyList("Keys", FORM_KEYS if self.in_form else CHOOSE_KEYS))
+        self.app.push_screen(KeyList("Keys", self.key_bar.all_keys))
 
     def on_key(self, event: KeyPress) -> None:
         if self.in_form:

@@ -13,7 +13,8 @@ from sslterm.run.layout import RunDirectory
 from sslterm.run.reader import RunReader
 from sslterm.tui.arrangement import Arrangement
 from sslterm.tui.facts import LIVE, event_log, result_lines
-from sslterm.tui.keys import WATCH_KEYS, bindings
+from sslterm.tui.key import bindings
+from sslterm.tui.keys import WATCH_KEYS
 from sslterm.tui.load import Load
 from sslterm.tui.screens.dialog import KeyList, Option, Question
 from sslterm.tui.screens.embedding import EmbeddingScreen

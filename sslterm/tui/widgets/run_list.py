@@ -170,7 +170,7 @@ class RunList(Canvas):
         texts = {
             "rate": self._rate(listed, state),
             "time": self._time(listed, state),
-            "value": _value(listed),
+            "value": _value(listed, column.width),
             "spark": sparkline(self.courses.of(listed), SPARK_WIDTH) if column.name == "spark" else "",
             "age": self._age(listed) if state not in LIVE else "",
         }
@@ -217,10 +217,11 @@ class RunList(Canvas):
         self.move(-1)
 
 
-def _value(listed: ListedRun) -> str:
-    """The last value of the metric to watch: "-ELBO 148.9 nats"."""
+def _value(listed: ListedRun, width: int) -> str:
+    """The last value of the metric to watch: "-ELBO 148.9 nats"; its name is cut where it is too long."""
     metric = metric_of(listed)
     if not metric or listed.status is None:
         return ""
+    value = " ".join(part for part in (number(listed.status.last[metric]), unit_of(metric)) if part)
     name = title_of(metric).partition(" (")[0]
-    return " ".join(part for part in (name, number(listed.status.last[metric]), unit_of(metric)) if part)
+    return f"{fit(name, max(width - text_width(value) - 1, 0)).rstrip()} {value}".strip()
