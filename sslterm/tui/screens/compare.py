@@ -19,8 +19,10 @@ from sslterm.tui.export import svg_of, text_of
 from sslterm.tui.facts import SIGNS
 from sslterm.tui.key import bindings
 from sslterm.tui.keys import COMPARE_KEYS
+from sslterm.tui.pace import Pace
 from sslterm.tui.screens.compare_layout import OVERLAY, TABLE, share_rows
 from sslterm.tui.screens.dialog import KeyList
+from sslterm.tui.seen import is_seen
 from sslterm.tui.widgets.canvas import Canvas
 from sslterm.tui.widgets.comparison import OverlayPart, PanelsPart, Part, TablePart
 from sslterm.tui.widgets.curves import ZOOM, CurveTile
@@ -73,6 +75,7 @@ class CompareScreen(Screen[None]):
         self.marked = 0
         """The run that keys act on."""
         self.enlarged = False
+        self._pace = Pace()
 
     def compose(self) -> ComposeResult:
         yield self.head
@@ -89,9 +92,10 @@ class CompareScreen(Screen[None]):
         self.share_out(event.size.height)
 
     def tick(self) -> None:
-        """Look for news of all runs; draw what they change."""
-        if not self.is_current:
+        """Look for news of all runs, and draw what they change, at a pace that leaves the trainings alone."""
+        if not is_seen(self) or not self._pace.due():
             return
+        self._pace.begin()
         states = [reader.state for reader in self.comparison.readers]  # a trainer that died tells nobody
         if self.comparison.refresh() or states != self.head.states:
             self.update()

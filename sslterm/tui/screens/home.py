@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +18,12 @@ from sslterm.run.query import Order, Query, check_keys, check_order, parse, pars
 from sslterm.tui.courses import Courses
 from sslterm.tui.key import bindings
 from sslterm.tui.keys import HOME_KEYS, QUERY_KEYS
-from sslterm.tui.machine_load import MachineLoad
+from sslterm.tui.machine_load import MachineLoad, computes_here
+from sslterm.tui.pace import Pace
 from sslterm.tui.screens.dialog import KeyList
 from sslterm.tui.screens.home_acts import HomeActs
 from sslterm.tui.screens.watch import WatchScreen
+from sslterm.tui.seen import is_seen
 from sslterm.tui.widgets.keybar import KeyBar
 from sslterm.tui.widgets.prompt import Prompt
 from sslterm.tui.widgets.run_list import RunList
@@ -36,13 +37,6 @@ _MOVES = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10}
 """What moves the cursor in the list while a query is typed."""
 
 _FILTER, _ORDER = "/ ", "sort by "
-
-
-def _works_here(listed: ListedRun) -> bool:
-    """Whether a trainer computes on this machine."""
-    status = listed.status
-    here = status is not None and status.host == socket.gethostname()
-    return here and listed.state in ("starting", "running")
 
 
 class HomeScreen(HomeActs, Screen[None]):
@@ -71,6 +65,9 @@ class HomeScreen(HomeActs, Screen[None]):
         """The filter in force: the last that could be read."""
         self.order: Order | None = None
         self._load = MachineLoad()
+        self._pace = Pace()
+        self._listed = 0.0
+        """When it was looked last which runs there are."""
         self._catching_up = False
         """Whether a look is due before the next tick."""
 
@@ -82,8 +79,7 @@ class HomeScreen(HomeActs, Screen[None]):
 
     def on_mount(self) -> None:
         self.look_again()
-        self.set_interval(TICK_SECONDS, self.tick)
-        self.set_interval(LIST_SECONDS, self.look_again)
+        self.set_interval(TICK_SECONDS, self.follow)
         self.call_after_refresh(self.tick)  # once it is known which runs are on the screen
 
     def on_screen_resume(self, event: ScreenResume) -> None:
@@ -93,17 +89,28 @@ class HomeScreen(HomeActs, Screen[None]):
 
     def look_again(self) -> None:
         """Look which runs there are, and how they do."""
-        if not self.is_current and self.index.runs:
+        if not is_seen(self) and self.index.runs:
             return
+        self._listed = time.monotonic()
         self.index.refresh()
-        self.list.loads = self._load.texts(working=any(map(_works_here, self.index.runs)))
+        self.list.loads = self._load.texts(working=any(map(computes_here, self.index.runs)))
         self.marks &= {listed.run.path for listed in self.index.runs}
         self.pick()
         self.tick()
 
+    def follow(self) -> None:
+        """Look at the runs on the screen at a pace that leaves the trainings alone; less often which there are."""
+        if not is_seen(self) or not self._pace.due():
+            return
+        self._pace.begin()
+        if time.monotonic() - self._listed >= LIST_SECONDS:
+            self.look_again()
+        else:
+            self.tick()
+
     def tick(self) -> None:
         """Follow the runs that are on the screen."""
-        if not self.is_current:
+        if not is_seen(self):
             return
         for listed in self.list.on_screen():
             listed.refresh()

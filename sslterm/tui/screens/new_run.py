@@ -25,6 +25,7 @@ from sslterm.tui.key import Key, bindings
 from sslterm.tui.keys import CHOOSE_KEYS, FORM_KEYS
 from sslterm.tui.run_form import RunForm
 from sslterm.tui.screens.dialog import KeyList
+from sslterm.tui.seen import is_seen
 from sslterm.tui.widgets.chooser import Choice, Chooser
 from sslterm.tui.widgets.form_sheet import FormSheet
 from sslterm.tui.widgets.keybar import KeyBar
@@ -225,7 +226,7 @@ class NewRunScreen(Screen[RunDirectory | None]):
     def _look_at_trainer(self) -> None:
         """Go on to the run once its trainer is at work; come back to the form where it has died."""
         run, trainer = self.started, self.trainer
-        if run is None or trainer is None or not self.is_current:
+        if run is None or trainer is None or not is_seen(self):
             return
         status = read_status(run.status)
         error = what_happened(run, trainer)
