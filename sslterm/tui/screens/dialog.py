@@ -72,6 +72,19 @@ class Sheet(Canvas):
             lines += [("", f"{'':{left + 2}}{line}") for line in more]
         return lines
 
+    def scroll(self, by: int) -> None:
+        """Go down by so many lines, where not all are seen."""
+        self.top = max(self.top + by, 0)
+        self.redraw()
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        event.stop()
+        self.scroll(3)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        event.stop()
+        self.scroll(-3)
+
     def draw(self, width: int, height: int) -> Cells:
         cells = Cells.blank(width, height)
         framed, lines = self._layout(width, height)
@@ -206,19 +219,9 @@ class KeyList(Dialog):
     def on_key(self, event: KeyPress) -> None:
         event.stop()
         if event.key in ("down", "up", "pagedown", "pageup"):
-            self._scroll({"down": 1, "up": -1, "pagedown": 10, "pageup": -10}[event.key])
+            self.sheet.scroll({"down": 1, "up": -1, "pagedown": 10, "pageup": -10}[event.key])
         else:
             self.dismiss(None)
-
-    def _scroll(self, by: int) -> None:
-        self.sheet.top += by
-        self.sheet.redraw()
-
-    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
-        self._scroll(3)
-
-    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
-        self._scroll(-3)
 
     def on_click(self, event: Click) -> None:
         self.dismiss(None)
