@@ -157,10 +157,10 @@ FORM_KEYS = (
 )
 
 QUERY_KEYS = (
-    Key("enter", "", "enter", "keep", "Keep what is typed."),
+    Key("enter", "keep", "enter", "keep", "Keep what is typed."),
     Key("", "", "↑↓", "move", "Go to another run."),
-    Key("escape", "", "esc", "clear", "Take it back."),
-    Key("ctrl+c", "", "ctrl-c", "leave", "Leave; nothing is stopped by it."),
+    Key("escape", "clear", "esc", "clear", "Take it back."),
+    Key("ctrl+c", "app.leave", "ctrl-c", "leave", "Leave; nothing is stopped by it."),
 )
 
 _LEAVE_EXPLORER = (

@@ -31,7 +31,7 @@ from tests.tui.recorded import full_run, new_run
 SCREENS = {
     WatchScreen: tables.WATCH_KEYS,
     TextScreen: tables.TEXT_KEYS,
-    HomeScreen: tables.HOME_KEYS,
+    HomeScreen: (*tables.HOME_KEYS, *tables.QUERY_KEYS),
     NewRunScreen: (*tables.FORM_KEYS, *tables.CHOOSE_KEYS),
     LatentScreen: tables.LATENT_KEYS,
     EmbeddingScreen: tables.EMBEDDING_KEYS,

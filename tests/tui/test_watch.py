@@ -135,6 +135,22 @@ def test_a_trainer_that_dies_is_noticed_though_no_file_changes(
     drive([screen], script)
 
 
+def test_a_run_directory_that_is_removed_is_said_and_what_was_read_stays(tmp_path: Path) -> None:
+    run = full_run(tmp_path, state="finished")
+    screen = WatchScreen(run)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        assert "is gone" not in text_of(screen)
+        shutil.rmtree(run.path)
+        await until(lambda: "is gone; shown is what was read of it" in text_of(screen))
+        assert "-ELBO" in text_of(screen)
+        for key in ("left", "z", "w", "t", "C", "q"):
+            await pilot.press(key)
+        assert "is gone; shown is what was read of it" in text_of(screen)
+
+    drive([screen], script)
+
+
 def test_panels_and_their_history(tmp_path: Path) -> None:
     run = full_run(tmp_path)
     screen = WatchScreen(run)

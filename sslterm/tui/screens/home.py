@@ -103,10 +103,7 @@ class HomeScreen(HomeActs, Screen[None]):
         if not is_seen(self) or not self._pace.due():
             return
         self._pace.begin()
-        if time.monotonic() - self._listed >= LIST_SECONDS:
-            self.look_again()
-        else:
-            self.tick()
+        self.look_again() if time.monotonic() - self._listed >= LIST_SECONDS else self.tick()
 
     def tick(self) -> None:
         """Follow the runs that are on the screen."""
@@ -166,7 +163,7 @@ class HomeScreen(HomeActs, Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While a query is typed, letters are letters."""
-        return not self.prompt.typing
+        return not self.prompt.typing or action in ("keep", "clear")
 
     def action_filter(self) -> None:
         self._open_prompt(_FILTER, self.where.text)
@@ -179,9 +176,9 @@ class HomeScreen(HomeActs, Screen[None]):
             return
         event.stop()
         if event.key == "enter":
-            self._keep()
+            self.action_keep()
         elif event.key == "escape":
-            self._clear()
+            self.action_clear()
         elif event.key in _MOVES:
             self.action_move(_MOVES[event.key])
         else:
@@ -218,7 +215,7 @@ class HomeScreen(HomeActs, Screen[None]):
         self.pick(stay=False)
         self.tick()
 
-    def _keep(self) -> None:
+    def action_keep(self) -> None:
         """Stop typing; what is in force stays."""
         self.prompt.typing = False
         self._show_bar()
@@ -238,13 +235,13 @@ class HomeScreen(HomeActs, Screen[None]):
         for bar in (self.query_bar, self.key_bar):
             self.call_after_refresh(bar.redraw)
 
-    def _clear(self) -> None:
+    def action_clear(self) -> None:
         """Take back the filter, or the order, that is being typed."""
         if self.prompt.lead == _FILTER:
             self.where = parse("")
         else:
             self.order = None
-        self._keep()
+        self.action_keep()
 
     def _tell_prompt(self) -> None:
         """Show the filter and the order in force, and how many runs there are of all."""
@@ -253,7 +250,7 @@ class HomeScreen(HomeActs, Screen[None]):
             self.prompt.display = bool(self.where.text.strip() or order)
             self.prompt.lead = _FILTER if self.where.text.strip() else ""
             self.prompt.line = self.prompt.line.of(self.where.text)
-        count = f"{len(self.list.runs)} of {len(self.index.runs)} shown"
+        count = f"{len(self.list.runs):,} of {len(self.index.runs):,} shown"
         self.prompt.tell(" · ".join(text for text in (order, count) if text))
 
     # -- going about

@@ -7,6 +7,7 @@ from typing import Literal
 from textual.app import ComposeResult
 from textual.events import Resize, ScreenResume
 
+from sslterm.render.palette import WARNING
 from sslterm.run.layout import RunDirectory
 from sslterm.run.reader import RunReader
 from sslterm.tui.arrangement import Arrangement
@@ -59,6 +60,8 @@ class WatchScreen(TileScreen):
         self._news = False
         """Something was read that is not drawn yet."""
         self._pace = Pace()
+        self._gone = False
+        """The run directory has been removed."""
         self.stopping = False
         """The person left with "stop and save"; the view closes when that is done."""
         self._load = Load()
@@ -103,7 +106,9 @@ class WatchScreen(TileScreen):
             return
         events = len(self.reader.events)
         self._news |= self.reader.refresh()
-        told = len(self.reader.events) != events or self.state != self.header.state  # who died tells nothing
+        self._gone, was_gone = not self.reader.run.path.exists(), self._gone
+        told = len(self.reader.events) != events or self._gone != was_gone
+        told |= self.state != self.header.state  # who died tells nothing
         if told or (self._news and self._pace.due()):
             self.update()
         if self.stopping and not self.live:
@@ -121,6 +126,8 @@ class WatchScreen(TileScreen):
         reader = self.reader
         self.header.tell(reader.run.name, self.state, reader.status, self._load_parts)
         result = result_lines(reader.run.name, self.entry, reader.status, self.state, reader.events)
+        if self._gone:
+            result = [(f"{reader.run.path} is gone; shown is what was read of it", WARNING)]
         self.log_view.tell(reader.events, result, headline=self.entry.headline if self.entry else "")
         self.share_out()
 

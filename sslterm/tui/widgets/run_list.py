@@ -115,7 +115,7 @@ class RunList(Canvas):
 
     def _draw_head(self, cells: Cells, tint: int) -> None:
         states = [listed.state for listed in self.everything]
-        counts = [f"{states.count(state)} {state}" for state in SIGNS if state in states]
+        counts = [f"{states.count(state):,} {state}" for state in SIGNS if state in states]
         marked = [f"{len(self.marks)} marked"] if self.marks else []
         column = cells.put("sslterm", 0, 0, ACCENT if self.in_color else GROUND)
         room = cells.width - column - 2
@@ -126,7 +126,8 @@ class RunList(Canvas):
 
     def _draw_run(self, cells: Cells, row: int, listed: ListedRun, *, current: bool) -> None:
         shown = [column for column in COLUMNS if cells.width >= column.from_width]
-        name_width = max(min(cells.width - 2 - sum(column.width + 2 for column in shown), 32), 6)
+        room = cells.width - 2 - (sum(column.width + 2 for column in shown) if shown else 2)
+        name_width = max(min(room, 32), 6)
         accent = ACCENT if self.in_color else GROUND
         marked = listed.run.path in self.marks
         if current or marked:
@@ -136,6 +137,9 @@ class RunList(Canvas):
         cells.put(fit(listed.name, name_width), row, 2, accent if current or marked else GROUND)
         place = 2 + name_width + 2
         state = listed.state
+        if not shown:  # no room for the word
+            sign, tint = SIGNS.get(state, ("·", MUTED))
+            cells.put_right(sign, row, cells.width, tint if self.in_color else GROUND)
         for column in shown:
             if column.name == "progress" and state in _ENDED_BADLY:
                 self._draw_end(cells, row, place, listed)
