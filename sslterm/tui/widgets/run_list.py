@@ -38,11 +38,11 @@ class Column:
 COLUMNS = (
     Column("state", 10, from_width=28),
     Column("progress", 14, from_width=76),
-    Column("rate", 12, right=True, from_width=134),
+    Column("images", 12, right=True, from_width=134),
     Column("time", 13, right=True, from_width=92),
     Column("value", 22, right=True, from_width=58),
     Column("spark", SPARK_WIDTH, from_width=106),
-    Column("age", 8, right=True, from_width=118),
+    Column("rate", 12, right=True, from_width=118),
 )
 
 
@@ -172,11 +172,11 @@ class RunList(Canvas):
         if column.name == "progress":
             return progress_bar(share_done(status), column.width, color=self.in_color)
         texts = {
-            "rate": self._rate(listed, state),
+            "images": f"{amount(status.images)} images" if status.images else "",
             "time": self._time(listed, state),
             "value": _value(listed, column.width),
             "spark": sparkline(self.courses.of(listed), SPARK_WIDTH) if column.name == "spark" else "",
-            "age": self._age(listed) if state not in LIVE else "",
+            "rate": self._rate(listed, state),
         }
         text = fit(texts[column.name], column.width)
         cells = Cells.blank(column.width, 1)
@@ -188,12 +188,10 @@ class RunList(Canvas):
         return age(self.now - listed.status.heartbeat) if listed.status and listed.status.heartbeat else ""
 
     def _rate(self, listed: ListedRun, state: str) -> str:
-        status = listed.status
-        if status is None or state == "starting":
-            return ""
-        if state == "running":
-            return f"{amount(status.images_per_second)} img/s"
-        return f"{amount(status.images)} images" if status.images else ""
+        """How fast it trains; of what does not train any more, how long ago that was."""
+        if state == "running" and listed.status is not None:
+            return f"{amount(listed.status.images_per_second)} img/s"
+        return self._age(listed) if state not in LIVE else ""
 
     def _time(self, listed: ListedRun, state: str) -> str:
         status = listed.status
