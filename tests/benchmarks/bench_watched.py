@@ -14,8 +14,8 @@ evaluates nor draws panels nor saves meanwhile, which would make turns unlike ea
                                ratio of those of CPU time, times what the monitor leaves of the cores
 
 Ratios are geometric means of pairs of turns, with their standard errors. Then the share of a core again while the
-training evaluates, draws and saves as its preset says. The exit code is 1 where less than 0.99 is left with all cores
-busy, or where the wall time is below that by more than two standard errors.
+training evaluates, draws and saves as its preset says. The exit code is 1 where what is left with all cores busy, or
+of wall time, is below 0.99 by more than two standard errors.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def main() -> int:
     print(f"share of a core              {share:.4f}")
     print(f"the same, as the preset says {as_preset.monitor / as_preset.wall:.4f}")
     print(f"left with all cores busy     {left:.4f} +- {cpu_error:.4f}  target >= {TARGET:g}")
-    return int(left < TARGET or wall + 2 * wall_error < TARGET)
+    return int(left + 2 * cpu_error < TARGET or wall + 2 * wall_error < TARGET)
 
 
 if __name__ == "__main__":
