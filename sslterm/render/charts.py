@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslterm.errors import UsageError, did_you_mean
-from sslterm.render.envelope import first_at
 from sslterm.render.legend import TIME
 from sslterm.render.plot import Line, Plot
 from sslterm.render.smoothing import Smoother
 from sslterm.render.view import Axis as Axis
-from sslterm.render.view import ChartView, Domain
+from sslterm.render.view import ChartView, Domain, domain_over
 from sslterm.run.comparison import better
 
 _UNITS: Final = (
@@ -199,14 +198,7 @@ def domain_of(series: Mapping[str, Series], axis: Axis = "step", images_per_epoc
     """What there is to see of all metrics on an axis, for charts that share it; None where there are none."""
     size = images_per_epoch if axis == "epoch" and images_per_epoch > 0 else 1
     bare: Axis = "images" if axis == "epoch" else axis
-    places = [places_of(one, bare) for one in series.values() if len(one.value)]
-    if not places:
-        return None
-    low, high = min(float(x[0]) for x in places), max(float(x[-1]) for x in places)
-    above = ((x, int(first_at(x, np.array([np.nextafter(0, 1)]))[0])) for x in places)
-    positive = min((float(x[at]) for x, at in above if at < len(x)), default=np.inf)
-    gaps = [float(x[-1] - x[0]) / (len(x) - 1) for x in places if len(x) > 1 and x[-1] > x[0]]
-    return Domain(low / size, high / size, positive / size, min(gaps, default=0.0) / size)
+    return domain_over([places_of(one, bare) for one in series.values()], size)
 
 
 WHOLE: Final = ChartView()

@@ -25,7 +25,7 @@ from sslterm.render.envelope import column_edges, envelope
 from sslterm.render.palette import GROUND, categorical
 from sslterm.render.plot import Line, Plot, Ranges
 from sslterm.render.smoothing import smoothed
-from sslterm.render.view import ChartView
+from sslterm.render.view import ChartView, domain_over
 from sslterm.run.reader import RunReader
 from sslterm.run.results import AFTERWARDS
 
@@ -86,6 +86,7 @@ def overlay_plot(metric: str, runs: Sequence[OverlayRun], view: ChartView = OVER
             value, smooth = smoothed(value, view.smoothing), True
         x = places_of(series, view.axis, run.images_per_epoch if epochs_known else 0)
         lines.append(Line(name=letter(run.place), x=x, y=value, hue=run.place, dashed=True))
+    ends = domain_over([line.x for line in lines]) if view.window else None
     return Plot(
         title=name_of(metric),
         lines=tuple(lines),
@@ -93,6 +94,7 @@ def overlay_plot(metric: str, runs: Sequence[OverlayRun], view: ChartView = OVER
         x_label=axis_label(view.axis, int(epochs_known)),
         log_x=view.log_x,
         log_y=view.log_y,
+        x_range=None if ends is None else view.shown(ends),
         cursor=view.cursor,
         notes=(f"EMA {view.smoothing:g}",) if smooth else (),
     )

@@ -7,8 +7,14 @@ that all charts of a screen share.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sslterm.render.envelope import first_at
 
 Axis = Literal["step", "images", "epoch", "seconds"]
 """What curves are drawn over; seconds are those of training."""
@@ -46,6 +52,18 @@ class Domain:
     def has_log(self) -> bool:
         """Whether a logarithmic axis has a length."""
         return self.positive < self.high
+
+
+def domain_over(places: Iterable[NDArray[Any]], size: float = 1) -> Domain | None:
+    """What there is to see of points at ascending `places`, [N] each, in units of `size`; None where there are none."""
+    places = [x for x in places if len(x)]
+    if not places:
+        return None
+    low, high = min(float(x[0]) for x in places), max(float(x[-1]) for x in places)
+    above = ((x, int(first_at(x, np.array([np.nextafter(0, 1)]))[0])) for x in places)
+    positive = min((float(x[at]) for x, at in above if at < len(x)), default=np.inf)
+    gaps = [float(x[-1] - x[0]) / (len(x) - 1) for x in places if len(x) > 1 and x[-1] > x[0]]
+    return Domain(low / size, high / size, positive / size, min(gaps, default=0.0) / size)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import os
 import re
@@ -147,6 +149,20 @@ class RunIndex:
             return [entry.path for entry in entries if entry.is_dir()]
         except OSError:
             return []
+
+
+def csv_of_runs(runs: Sequence[ListedRun], now: float) -> str:
+    """A line a run: what a query may ask of it, then its last values and settings; empty where it has none."""
+    facts = [listed.facts(now) for listed in runs]
+    fields = dict.fromkeys(key for one in facts for key in one.fields)
+    metrics = dict.fromkeys(key for one in facts for key in one.metrics)
+    config = dict.fromkeys(key for one in facts for key in one.config())
+    keys = list(fields | metrics | config)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(keys)
+    writer.writerows([one.get(key) for key in keys] for one in facts)
+    return text.getvalue()
 
 
 def _newness(listed: ListedRun) -> tuple[float, int, str]:

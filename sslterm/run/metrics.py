@@ -137,11 +137,15 @@ class _Points:
         return Series(step, images, seconds, value)  # type: ignore[arg-type]
 
 
-def csv_of(series: Mapping[str, Series]) -> str:
-    """Every point of metrics as lines of metric,step,images,seconds,value; nan where a value is not finite."""
+def csv_of(series: Mapping[str, Series], called: str = "metric") -> str:
+    """Every point as lines of metric,step,images,seconds,value; nan where a value is not finite.
+
+    Args:
+        called: what the keys of `series` name, which heads their column.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("metric", *CLOCKS, "value"))
+    writer.writerow((called, *CLOCKS, "value"))
     for name, one in series.items():
         columns = (one.step.tolist(), one.images.tolist(), one.seconds.tolist(), one.value.tolist())
         writer.writerows((name, *point) for point in zip(*columns, strict=True))

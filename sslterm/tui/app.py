@@ -13,6 +13,7 @@ from pathlib import Path
 from textual.app import App
 from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 from textual.screen import Screen
 
 from sslterm.errors import UsageError
@@ -20,7 +21,7 @@ from sslterm.render.theme import THEMES, choose_theme
 from sslterm.run.layout import RunDirectory
 from sslterm.tui.arrangement import Arrangement
 from sslterm.tui.graphics import HALF, Graphics, prepare_graphics
-from sslterm.tui.keys import Key, keys_of
+from sslterm.tui.key import Key, keys_of
 from sslterm.tui.screens.home import HomeScreen
 from sslterm.tui.screens.watch import Outcome, WatchScreen
 from sslterm.tui.settings import Settings, load_settings, save_settings, settings_path
@@ -33,19 +34,25 @@ class KeyCommands(Provider):
     @property
     def _keys(self) -> list[Key]:
         return [
-            key for key in keys_of(self.screen) if key.help and not key.action.endswith("command_palette")
+            key
+            for key in keys_of(self.screen)
+            if key.action and key.help and not key.action.endswith("command_palette")
         ]
 
     async def discover(self) -> Hits:
         for key in self._keys:
-            yield DiscoveryHit(f"{key.help}  [{key.sign}]", partial(self.screen.run_action, key.action))
+            yield DiscoveryHit(Content(_told(key)), partial(self.screen.run_action, key.action))
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
         for key in self._keys:
-            text = f"{key.help}  [{key.sign}]"
-            if (score := matcher.match(text)) > 0:
-                yield Hit(score, matcher.highlight(text), partial(self.screen.run_action, key.action))
+            if (score := matcher.match(_told(key))) > 0:
+                yield Hit(score, matcher.highlight(_told(key)), partial(self.screen.run_action, key.action))
+
+
+def _told(key: Key) -> str:
+    """A command in the palette. No markup: signs of keys are brackets, too."""
+    return f"{key.help}  {key.sign}"
 
 
 class MonitorApp(App[Outcome]):

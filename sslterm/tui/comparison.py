@@ -26,6 +26,7 @@ from sslterm.render.view import AXES
 from sslterm.run.comparison import Side, drawn_by, main_headline, moments, side_of
 from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory
+from sslterm.run.metrics import csv_of
 from sslterm.run.reader import RunReader
 from sslterm.run.results import probed
 
@@ -78,12 +79,12 @@ class Comparison:
 
     def plot(self) -> Plot:
         """The overlay of the runs that are not hidden."""
-        runs = [
-            overlay_run(reader, place, self.metric)
-            for place, reader in enumerate(self.readers)
-            if place not in self.hidden
-        ]
+        runs = [overlay_run(reader, self.readers.index(reader), self.metric) for reader in self._seen()]
         return overlay_plot(self.metric, runs, self.view)
+
+    def _seen(self) -> list[RunReader]:
+        """The runs that are not hidden."""
+        return [reader for place, reader in enumerate(self.readers) if place not in self.hidden]
 
     def next_axis(self) -> None:
         """The overlay over another axis; over epochs only where their length is known."""
@@ -191,7 +192,10 @@ class Comparison:
         replace_file(folder / "table.csv", csv_text(sides, metrics).encode())
         tables = [markdown(table_of(sides, metrics)), *map(quality_markdown, self.quality())]
         replace_file(folder / "table.md", "\n".join(tables).encode())
-        written = ["overlay.png", "table.csv", "table.md"]
+        series = [(reader.run.name, reader.metrics.series.get(self.metric)) for reader in self._seen()]
+        curves = csv_of({name: one for name, one in series if one is not None}, called="run")
+        replace_file(folder / "curves.csv", curves.encode())
+        written = ["overlay.png", "curves.csv", "table.csv", "table.md"]
         shots = self.shots()
         if any(shot.panel is not None for shot in shots):
             written.append(f"{self.panel}.png")

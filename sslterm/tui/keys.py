@@ -1,48 +1,12 @@
-"""One table of keys: it makes the bindings, the footer and the help."""
+"""One table of keys: it makes the bindings, the footer, the help and the command palette."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from sslterm.tui.key import Key
 
-from textual.binding import Binding
-
-
-@dataclass(frozen=True)
-class Key:
-    """Keys that do one thing.
-
-    Attributes:
-        keys: as Textual names them, comma-separated; "" for keys that a widget takes by itself.
-        action: of the screen.
-        sign: what is printed on the keys.
-        label: in the footer, short; "" leaves it out there.
-        help: in the help, a sentence; "" where the key before it says it all.
-    """
-
-    keys: str
-    action: str
-    sign: str
-    label: str
-    help: str
-
-
-def bindings(keys: Sequence[Key]) -> list[Binding | tuple[str, str] | tuple[str, str, str]]:
-    """What Textual wants to know; all keys work on top of its own."""
-    return [
-        Binding(one, key.action, key.help, show=False, priority=True)
-        for key in keys
-        for one in key.keys.split(",")
-        if one
-    ]
-
-
-def keys_of(screen: object) -> Sequence[Key]:
-    """The keys that a screen has in this file: those its footer is made of."""
-    bar = getattr(screen, "key_bar", None)
-    found: Sequence[Key] = getattr(bar, "all_keys", ())
-    return found
-
+_REPAINT = Key("ctrl+l", "repaint", "ctrl-l", "", "Draw the whole screen anew.")
+_PALETTE = Key("ctrl+p", "app.command_palette", "ctrl-p", "", "Find a command by its name.")
+_HELP = Key("question_mark", "help", "?", "keys", "Show this list.")
 
 WATCH_KEYS = (
     Key("p", "pause", "p", "pause", "Pause the training, or go on with it."),
@@ -104,7 +68,7 @@ WATCH_KEYS = (
         "write",
         "w",
         "write",
-        "Write the screen (SVG, text), the chart (PNG) or the data (CSV) to files.",
+        "Write the screen (SVG, PNG, text), the chart (PNG) or the data (CSV) to files.",
     ),
     Key("C", "config", "C", "", "The run's configuration."),
     Key("L", "events", "L", "", "All events of the run."),
@@ -116,10 +80,10 @@ WATCH_KEYS = (
         "",
         "End the cursor, the zoom, the enlargement; then back to the list of runs.",
     ),
-    Key("ctrl+l", "repaint", "ctrl-l", "", "Draw the whole screen anew."),
-    Key("ctrl+p", "app.command_palette", "ctrl-p", "", "Find a command by its name."),
+    _REPAINT,
+    _PALETTE,
     Key("q,ctrl+c,ctrl+q", "leave", "q", "leave", "Leave; the training goes on unless you stop it."),
-    Key("question_mark", "help", "?", "keys", "Show this list."),
+    _HELP,
 )
 
 TEXT_KEYS = (
@@ -130,7 +94,7 @@ TEXT_KEYS = (
     Key("home,g", "scroll(-1000000)", "home end", "", "To the beginning, or the end."),
     Key("end,G", "scroll(1000000)", "end", "", ""),
     Key("q,escape,ctrl+c,ctrl+q", "leave", "q", "back", "Back to the run."),
-    Key("question_mark", "help", "?", "keys", "Show this list."),
+    _HELP,
 )
 
 HOME_KEYS = (
@@ -146,6 +110,9 @@ HOME_KEYS = (
         "slash", "filter", "/", "filter", "Show only runs that a query picks: method = vae and test/knn > 0.8"
     ),
     Key("o", "order", "o", "order", "Sort by any key: -test/knn puts the greatest first."),
+    Key(
+        "w", "write", "w", "write", "Write the screen (SVG, text) or the runs that are listed (CSV) to files."
+    ),
     Key("down,j", "move(1)", "↑↓", "", "Go to another run."),
     Key("up,k", "move(-1)", "↑", "", ""),
     Key("pagedown", "page(1)", "pgdn pgup", "", "A screen further, or back."),
@@ -154,9 +121,10 @@ HOME_KEYS = (
     Key("end,G", "move(1000000)", "end", "", ""),
     Key("t", "theme", "t", "", "Another theme: dark, light, high contrast."),
     Key("escape", "back", "esc", "", "Take back the marks, then the filter."),
-    Key("ctrl+l", "repaint", "ctrl-l", "", "Draw the whole screen anew."),
+    _REPAINT,
+    _PALETTE,
     Key("q,ctrl+c,ctrl+q", "leave", "q", "leave", "Leave; nothing is stopped by it."),
-    Key("question_mark", "help", "?", "keys", "Show this list."),
+    _HELP,
 )
 
 CHOOSE_KEYS = (
@@ -189,18 +157,20 @@ FORM_KEYS = (
 )
 
 QUERY_KEYS = (
-    Key("enter", "", "enter", "keep", "Keep what is typed."),
+    Key("enter", "keep", "enter", "keep", "Keep what is typed."),
     Key("", "", "↑↓", "move", "Go to another run."),
-    Key("escape", "", "esc", "clear", "Take it back."),
-    Key("ctrl+c", "", "ctrl-c", "leave", "Leave; nothing is stopped by it."),
+    Key("escape", "clear", "esc", "clear", "Take it back."),
+    Key("ctrl+c", "app.leave", "ctrl-c", "leave", "Leave; nothing is stopped by it."),
 )
 
 _LEAVE_EXPLORER = (
     Key("u", "newest", "u", "", "Go over to the newest checkpoint, where training has saved another one."),
     Key("enter", "again", "enter", "", "Start the worker again, where it has ended."),
-    Key("ctrl+l", "repaint", "ctrl-l", "", "Draw the whole screen anew."),
+    Key("W", "write", "W", "", "Write the screen as SVG or as text to RUN/outputs."),
+    _REPAINT,
+    _PALETTE,
     Key("escape,q,ctrl+c,ctrl+q", "leave", "q", "leave", "Go back; the training is not touched."),
-    Key("question_mark", "help", "?", "keys", "Show this list."),
+    _HELP,
 )
 
 LATENT_KEYS = (
@@ -267,17 +237,31 @@ COMPARE_KEYS = (
     Key("m", "metric(1)", "m", "metric", "The next metric; M, and up and down on the overlay, go both ways."),
     Key("M", "metric(-1)", "M", "", ""),
     Key(
-        "left", "across(-1)", "←→", "history", "Scrub all panels together; on the table, scroll its columns."
+        "left",
+        "across(-1)",
+        "←→",
+        "read",
+        "On the overlay: read all runs at a cursor, with shift ten columns on; on the table: scroll its columns; "
+        "on the panels: scrub them all together.",
     ),
     Key("right", "across(1)", "→", "", ""),
+    Key("shift+left", "across(-1, True)", "", "", ""),
+    Key("shift+right", "across(1, True)", "", "", ""),
     Key("right_square_bracket", "panel(1)", "[ ]", "panel", "Another panel; those that all runs have first."),
     Key("left_square_bracket", "panel(-1)", "[", "", ""),
     Key("v", "table", "v", "quality", "The table of results, or the quality of samples in each space."),
     Key("down", "down(1)", "↑↓", "", "Mark another run (▸); on the overlay, another metric."),
     Key("up", "down(-1)", "↑", "", ""),
     Key("space", "hide", "space", "hide", "Take the marked run out of the overlay, or put it back."),
-    Key("comma", "cursor(-1)", ", .", "read", "Read all runs at a place of the overlay; the mouse does too."),
-    Key("full_stop", "cursor(1)", ".", "", ""),
+    Key(
+        "plus,equals_sign", "zoom(1)", "+ -", "zoom", "Zoom the overlay about the cursor; the wheel does too."
+    ),
+    Key("minus", "zoom(-1)", "-", "", ""),
+    Key(
+        "comma", "pan(-0.25)", ", .", "", "Move the zoomed overlay to the left, or right; the mouse drags it."
+    ),
+    Key("full_stop", "pan(0.25)", ".", "", ""),
+    Key("0", "whole", "0", "", "Show all of the axis, without a cursor."),
     Key("x", "axis", "x", "x axis", "Draw the overlay over images, epochs, time of training or steps."),
     Key("X", "log_x", "X", "", "Logarithmic x axis, on or off."),
     Key("y", "log_y", "y", "log y", "Logarithmic y axis, on or off."),
@@ -285,10 +269,17 @@ COMPARE_KEYS = (
     Key("enter", "enlarge", "enter", "enlarge", "Give the part all the room, or put it back."),
     Key("home", "newest(False)", "home end", "", "The first drawings of all panels, or the newest."),
     Key("end", "newest(True)", "end", "", ""),
-    Key("w", "write", "w", "write", "Write overlay and panels as PNG, the table as CSV and Markdown."),
+    Key(
+        "w",
+        "write",
+        "w",
+        "write",
+        "Write it all: the screen (SVG, text), overlay and panels (PNG), table and curves (CSV).",
+    ),
     Key("t", "theme", "t", "", "Another theme: dark, light, high contrast."),
-    Key("ctrl+l", "repaint", "ctrl-l", "", "Draw the whole screen anew."),
-    Key("escape", "back", "esc", "", "Put back what is enlarged, or leave."),
+    _REPAINT,
+    _PALETTE,
+    Key("escape", "back", "esc", "", "End the cursor and the zoom, the enlargement; then leave."),
     Key("q,ctrl+c,ctrl+q", "leave", "q", "leave", "Leave; nothing is stopped by it."),
-    Key("question_mark", "help", "?", "keys", "Show this list."),
+    _HELP,
 )

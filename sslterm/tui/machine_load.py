@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 
 import psutil
 
 from sslterm.render.quantity import memory
+from sslterm.run.index import ListedRun
 from sslterm.tui.gpus import Gpu, Gpus
 
 
@@ -65,3 +67,10 @@ def _of(used: float, total: float) -> str:
     number, _, unit = memory(total).rpartition(" ")
     scale = {"B": 1e0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}.get(unit, 1e9)
     return f"{used / scale:.1f}/{number} {unit}"
+
+
+def computes_here(listed: ListedRun) -> bool:
+    """Whether a trainer computes on this machine."""
+    status = listed.status
+    here = status is not None and status.host == socket.gethostname()
+    return here and listed.state in ("starting", "running")

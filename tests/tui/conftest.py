@@ -16,7 +16,7 @@ from tests.tui.recorded import new_run, put_status
 @pytest.fixture(autouse=True)
 def drawing_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """The share of a core that a view may use is measured of the process, which here runs the tests as well."""
-    monkeypatch.setattr("sslterm.tui.screens.watch.SHARE_OF_A_CORE", 1.0)
+    monkeypatch.setattr("sslterm.tui.pace.SHARE_OF_A_CORE", 1.0)
 
 
 TRAINER = """

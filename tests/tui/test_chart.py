@@ -13,7 +13,8 @@ from textual.pilot import Pilot
 
 from sslterm.render.charts import choose_charts
 from sslterm.render.view import ChartView
-from sslterm.tui.widgets.chart import ZOOM, ChartTile
+from sslterm.tui.widgets.chart import ChartTile
+from sslterm.tui.widgets.curves import ZOOM, CurveTile
 from sslterm.tui.widgets.tile import Tile
 from tests.test_render_charts import Points
 
@@ -39,7 +40,7 @@ class OneChart(App[None]):
         self.tile.styles.height = "100%"
         self.tile.tell(series(), ChartView())
 
-    def on_chart_tile_view_changed(self, message: ChartTile.ViewChanged) -> None:
+    def on_curve_tile_view_changed(self, message: CurveTile.ViewChanged) -> None:
         self.asked.append(message.view)
         self.tile.tell(series(), message.view)
 

@@ -6,6 +6,7 @@ import re
 import shutil
 from itertools import product
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
@@ -13,6 +14,7 @@ from textual.events import MouseScrollDown, MouseScrollUp
 from textual.pilot import Pilot
 
 from sslterm.render.palette import categorical
+from sslterm.render.view import ChartView
 from sslterm.run.layout import RunDirectory, list_runs
 from sslterm.run.metrics import MetricsWriter
 from sslterm.run.panels import save_panel
@@ -144,19 +146,54 @@ def test_all_runs_are_read_at_a_place_of_the_overlay(runs: list[RunDirectory]) -
 
     async def script(pilot: Pilot[Outcome]) -> None:
         assert read_at(screen) is None
-        await pilot.press("full_stop")
-        middle = read_at(screen)
-        assert middle is not None
-        await pilot.press(*["comma"] * 12)
+        await pilot.press("left")
+        end = read_at(screen)
+        assert end == 3000 * BATCH
+        await pilot.press("shift+left", "shift+left", "shift+left")
         left = read_at(screen)
         assert left is not None
-        assert left < middle
+        assert left < end
+        await pilot.press("right")
+        assert left < (read_at(screen) or 0) < end
         await pilot.hover(screen.overlay, offset=(screen.overlay.size.width - 2, 3))
-        right = read_at(screen)
-        assert right is not None
-        assert right > middle
+        assert (read_at(screen) or 0) > left
         await pilot.hover(screen.table, offset=(1, 1))
         assert read_at(screen) is None
+
+    drive([screen], script)
+
+
+def test_the_overlay_is_zoomed_and_moved(runs: list[RunDirectory]) -> None:
+    screen = CompareScreen(runs)
+
+    def seen() -> tuple[float, float]:
+        assert screen.overlay.plot.x_range is not None
+        return screen.overlay.plot.x_range
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        while screen.comparison.metric != "main/loss":
+            await pilot.press("m")
+        assert screen.overlay.plot.x_range is None
+        await pilot.press("+", "+")
+        low, high = seen()
+        assert high - low == pytest.approx(0.64 * 3120 * BATCH)
+        await pilot.press("comma")
+        assert seen() == pytest.approx((low - 0.25 * (high - low), high - 0.25 * (high - low)), abs=1)
+        await pilot.press("full_stop", "minus")
+        assert seen()[1] - seen()[0] == pytest.approx(0.8 * 3120 * BATCH)
+        await pilot.press("0")
+        assert screen.overlay.plot.x_range is None
+        await pilot.press("+", "left", "escape")
+        assert screen.comparison.view == ChartView(axis="images")
+        assert pilot.app.screen is screen
+        middle = (screen.overlay.size.width // 2, 3)
+        screen.overlay.post_message(MouseScrollUp(screen.overlay, *middle, 0, 0, 0, False, False, False))
+        await pilot.pause()
+        zoomed = seen()
+        await pilot.mouse_down(screen.overlay, offset=middle)
+        await pilot.hover(screen.overlay, offset=(middle[0] + 5, 3))
+        await pilot.mouse_up(screen.overlay, offset=(middle[0] + 5, 3))
+        assert seen()[0] < zoomed[0]
 
     drive([screen], script)
 
@@ -169,7 +206,7 @@ def test_panels_of_all_runs_are_scrubbed_together(runs: list[RunDirectory]) -> N
 
     async def script(pilot: Pilot[Outcome]) -> None:
         assert shown() == ["at 768 k images", "at 768 k images", "at 300 k images"]
-        await pilot.press("left")
+        await pilot.press("shift+tab", "left")
         assert shown() == ["at 512 k images", "at 512 k images", "at 300 k images"]
         assert "at or before 512 k images (4 of 5)" in text_of(screen)
         await pilot.press("left", "left")
@@ -252,9 +289,8 @@ def test_everything_is_written_beside_the_runs(runs: list[RunDirectory], tmp_pat
 
     async def script(pilot: Pilot[Outcome]) -> None:
         await pilot.press("w")
-        assert f"wrote {tmp_path}/compare-1/: overlay.png, table.csv, table.md, reconstructions.png" in (
-            screen.key_bar.notice
-        )
+        names = "overlay.png, curves.csv, table.csv, table.md, reconstructions.png, screen.svg, screen.txt"
+        assert screen.key_bar.notice == f"wrote {tmp_path}/compare-1/: {names}"
         await pilot.press("w")
         assert "compare-2" in screen.key_bar.notice
 
@@ -266,6 +302,11 @@ def test_everything_is_written_beside_the_runs(runs: list[RunDirectory], tmp_pat
     header, first, *_ = (written / "table.csv").read_text().splitlines()
     assert header.startswith("run,method,preset,state,step,images,seconds,test/neg_elbo_nats,")
     assert first.startswith("vae-digits-1,vae,digits,running,3120,798720,")
+    curves = (written / "curves.csv").read_text().splitlines()
+    assert curves[0] == "run,step,images,seconds,value"
+    assert {line.partition(",")[0] for line in curves[1:]} == {run.name for run in runs}
+    assert "compare · 3 runs" in (written / "screen.txt").read_text()
+    assert ElementTree.parse(written / "screen.svg").getroot().tag.endswith("svg")
     assert "| A | vae-digits-1 | running |" in (written / "table.md").read_text()
     assert {run.name for run in list_runs(tmp_path)} == {run.name for run in runs}
 
@@ -320,7 +361,7 @@ def test_a_run_that_vanishes_and_a_damaged_panel(runs: list[RunDirectory]) -> No
     screen = CompareScreen(runs)
 
     async def script(pilot: Pilot[Outcome]) -> None:
-        await pilot.press("left")
+        await pilot.press("shift+tab", "left")
         assert screen.panels.shots[1].panel is None
         assert "cannot read the panel" in screen.panels.shots[1].trouble
         shutil.rmtree(runs[0].path)
@@ -357,8 +398,8 @@ def test_every_key_at_every_size(
         assert pilot.app.no_color == no_color
         for _ in range(3 if size == (80, 24) else 1):  # parts
             await pilot.press(
-                "m", "M", "up", "down", "left", "right", "[", "]", "x", "y", "e", "space", "enter", "home", "end",
-                "escape", "tab",
+                "m", "M", "up", "down", "left", "shift+right", "[", "]", "x", "y", "e", "space", "+", "minus", "comma",
+                "full_stop", "0", "enter", "home", "end", "escape", "tab",
             )  # fmt: skip
         await pilot.resize_terminal(max(size[1], 2), max(size[0] // 4, 1))
         await pilot.press("tab", "down", "w", "ctrl+l", "question_mark")
@@ -450,9 +491,6 @@ def test_the_wheel_scrolls(runs: list[RunDirectory]) -> None:
         screen.panels.post_message(turn(MouseScrollUp))
         await pilot.pause()
         assert "at or before 512 k images" in text_of(screen)
-        screen.overlay.post_message(turn(MouseScrollUp))
-        await pilot.pause()
-        assert "at or before 512 k images" in text_of(screen)
 
     drive([screen], script, (80, 30))
 
@@ -472,7 +510,6 @@ def test_escape_goes_back_to_the_list(runs: list[RunDirectory], tmp_path: Path) 
     drive([home], script)
 
 
-def test_every_key_is_in_the_help() -> None:
+def test_no_key_has_two_meanings() -> None:
     keys = [key for spec in COMPARE_KEYS for key in spec.keys.split(",")]
     assert len(keys) == len(set(keys))
-    assert all(hasattr(CompareScreen, f"action_{spec.action.partition('(')[0]}") for spec in COMPARE_KEYS)

@@ -12,7 +12,6 @@ from textual.pilot import Pilot
 from sslterm.render.map import dots_of, draw_legend, draw_map, legend_of
 from sslterm.run.layout import RunDirectory
 from sslterm.run.panels import Panel
-from sslterm.tui.keys import EMBEDDING_KEYS
 from sslterm.tui.map_cursor import nearest_towards
 from sslterm.tui.screens.embedding import EmbeddingScreen
 from sslterm.tui.screens.watch import Outcome
@@ -105,11 +104,6 @@ def test_neighbours_are_circled_and_the_legend_takes_the_lines_it_needs() -> Non
 
 
 # -- the screen
-
-
-def test_every_key_does_something() -> None:
-    for key in EMBEDDING_KEYS:
-        assert hasattr(EmbeddingScreen, "action_" + key.action.partition("(")[0]), key
 
 
 def test_the_map_the_image_and_its_neighbours(tmp_path: Path) -> None:

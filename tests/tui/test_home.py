@@ -45,9 +45,28 @@ def test_a_line_says_how_a_run_does(root: Path) -> None:
         assert "✓ finished" in by_name["vae-digits-2"]
         assert "100 %" in by_name["vae-digits-2"]
         assert "kNN accuracy 0.8420" in by_name["barlow-twins-shapes-1"]
+        assert "now" in by_name["vae-digits-2"]
         assert len({line.index("%") for line in by_name.values()}) == 1  # columns are aligned
 
-    drive([home], script, (150, 20))
+    drive([home], script, (120, 20))
+
+
+def test_the_value_is_never_cut_and_narrow_screens_show_signs(root: Path) -> None:
+    (root / "vae-digits-1" / "config.toml").write_text('[run]\nmethod = "pixelcnn"\npreset = "digits"\n')
+    put_status(RunDirectory(root / "vae-digits-1"), last={"test/nll_nats": 45.56})
+    home = HomeScreen(root)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        line = next(line for line in text_of(home).splitlines() if "vae-digits-1" in line)
+        assert "negative l… 45.56 nats" in line
+        await pilot.resize_terminal(20, 6)
+        await pilot.pause()
+        signs = {
+            line.split()[-1] for line in text_of(home).splitlines() if "digits" in line or "barlow" in line
+        }
+        assert signs == {"●", "✓", "○"}
+
+    drive([home], script, (100, 20))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 5), (40, 10), (80, 24), (120, 40), (300, 100)])

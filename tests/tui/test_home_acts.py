@@ -238,6 +238,24 @@ def test_the_theme_changes_and_letters_of_a_filter_are_letters(root: Path) -> No
     drive([home], script)
 
 
+def test_a_click_on_a_key_of_the_query_keeps_or_clears_it(root: Path) -> None:
+    home = HomeScreen(root)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        await pilot.press("slash")
+        await write(pilot, "method = dcgan")
+        await pilot.click(home.query_bar, offset=(2, 0))
+        assert not home.prompt.typing
+        assert names(home) == ["dcgan-digits-1"]
+        await pilot.press("slash")
+        shown = home.query_bar.shown
+        assert shown is not None
+        await pilot.click(home.query_bar, offset=(shown.plain().index("esc"), 0))
+        assert len(names(home)) == 5
+
+    drive([home], script)
+
+
 def test_clicks_put_the_cursor_and_open(root: Path) -> None:
     home = HomeScreen(root)
 

@@ -9,19 +9,12 @@ import numpy as np
 import pytest
 from textual.pilot import Pilot
 
-from sslterm.tui.keys import LATENT_KEYS
-from sslterm.tui.screens.latent import LatentScreen
 from sslterm.tui.screens.watch import Outcome
 from tests.tui.drive import until
 from tests.tui.explore_latent import explore, press, screen_of, settled, text_of, z_of
 from tests.tui.explored import Explored, explored_run, picture
 
 NORMAL = NormalDist()
-
-
-def test_every_key_does_something() -> None:
-    for key in LATENT_KEYS:
-        assert hasattr(LatentScreen, "action_" + key.action.partition("(")[0]), key
 
 
 def test_it_opens_on_the_plane_with_the_middle_decoded(tmp_path: Path) -> None:

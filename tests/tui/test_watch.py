@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,29 +135,20 @@ def test_a_trainer_that_dies_is_noticed_though_no_file_changes(
     drive([screen], script)
 
 
-def test_drawing_takes_a_hundredth_of_a_core_at_most_but_waits_no_longer_than_five_seconds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    screen = WatchScreen(full_run(tmp_path))
-    clock, used = [100.0], [7.0]
-    monkeypatch.setattr("sslterm.tui.screens.watch.SHARE_OF_A_CORE", 0.01)
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(time, "process_time", lambda: used[0])
-    assert screen._is_time_to_draw()  # nothing has been drawn
-    screen._drawn = (clock[0], used[0])
-    used[0] += 0.002
-    waits = {0.9: False, 1.0: True, 4.9: True}  # a cheap drawing: once a second
-    for wait, due in waits.items():
-        clock[0] = 100.0 + wait
-        assert screen._is_time_to_draw() is due
-    used[0] += 0.028  # 30 ms of the processor since: three seconds between drawings
-    for wait, due in {1.0: False, 2.9: False, 3.1: True}.items():
-        clock[0] = 100.0 + wait
-        assert screen._is_time_to_draw() is due
-    used[0] += 1.0
-    for wait, due in {4.9: False, 5.0: True}.items():
-        clock[0] = 100.0 + wait
-        assert screen._is_time_to_draw() is due
+def test_a_run_directory_that_is_removed_is_said_and_what_was_read_stays(tmp_path: Path) -> None:
+    run = full_run(tmp_path, state="finished")
+    screen = WatchScreen(run)
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        assert "is gone" not in text_of(screen)
+        shutil.rmtree(run.path)
+        await until(lambda: "is gone; shown is what was read of it" in text_of(screen))
+        assert "-ELBO" in text_of(screen)
+        for key in ("left", "z", "w", "t", "C", "q"):
+            await pilot.press(key)
+        assert "is gone; shown is what was read of it" in text_of(screen)
+
+    drive([screen], script)
 
 
 def test_panels_and_their_history(tmp_path: Path) -> None:

@@ -11,19 +11,28 @@ from textual.screen import Screen
 
 from sslterm.render.cells import Cells, fit
 from sslterm.render.palette import ACCENT, GROUND, MUTED
+from sslterm.render.view import ChartView
+from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory
 from sslterm.tui.comparison import Comparison
+from sslterm.tui.export import svg_of, text_of
 from sslterm.tui.facts import SIGNS
-from sslterm.tui.keys import COMPARE_KEYS, bindings
+from sslterm.tui.key import bindings
+from sslterm.tui.keys import COMPARE_KEYS
+from sslterm.tui.pace import Pace
 from sslterm.tui.screens.compare_layout import OVERLAY, TABLE, share_rows
 from sslterm.tui.screens.dialog import KeyList
+from sslterm.tui.seen import is_seen
 from sslterm.tui.widgets.canvas import Canvas
 from sslterm.tui.widgets.comparison import OverlayPart, PanelsPart, Part, TablePart
+from sslterm.tui.widgets.curves import ZOOM, CurveTile
 from sslterm.tui.widgets.keybar import KeyBar
 from sslterm.tui.widgets.tile import Tile
 
 TICK_SECONDS = 0.5
 NOTICE_SECONDS = 8.0
+FAR = 10
+"""Columns that the cursor jumps with shift."""
 
 NOTHING = "nothing to compare yet: mark runs in the list, then compare them"
 
@@ -60,12 +69,13 @@ class CompareScreen(Screen[None]):
         self.comparison = Comparison(runs)
         self.head = CompareHead()
         self.overlay, self.table, self.panels = OverlayPart(), TablePart(), PanelsPart()
-        self.parts: tuple[Part, ...] = (self.overlay, self.table, self.panels)
+        self.parts: tuple[Tile, ...] = (self.overlay, self.table, self.panels)
         self.key_bar = KeyBar(COMPARE_KEYS)
         self.part = OVERLAY
         self.marked = 0
         """The run that keys act on."""
         self.enlarged = False
+        self._pace = Pace()
 
     def compose(self) -> ComposeResult:
         yield self.head
@@ -82,9 +92,10 @@ class CompareScreen(Screen[None]):
         self.share_out(event.size.height)
 
     def tick(self) -> None:
-        """Look for news of all runs; draw what they change."""
-        if not self.is_current:
+        """Look for news of all runs, and draw what they change, at a pace that leaves the trainings alone."""
+        if not is_seen(self) or not self._pace.due():
             return
+        self._pace.begin()
         states = [reader.state for reader in self.comparison.readers]  # a trainer that died tells nobody
         if self.comparison.refresh() or states != self.head.states:
             self.update()
@@ -100,10 +111,10 @@ class CompareScreen(Screen[None]):
     def update_overlay(self) -> None:
         comparison = self.comparison
         self.overlay.message = "" if comparison.readers else NOTHING
-        self.overlay.plot = comparison.plot()
+        plot = comparison.plot()
         if comparison.readers and len(comparison.hidden) == len(comparison.readers):
-            self.overlay.plot = replace(self.overlay.plot, title="all runs are hidden: space shows them")
-        self.overlay.redraw()
+            plot = replace(plot, title="all runs are hidden: space shows them")
+        self.overlay.tell(plot, comparison.view)
 
     def update_table(self) -> None:
         table, rows = self.table, self.table.rows()
@@ -170,9 +181,11 @@ class CompareScreen(Screen[None]):
         else:
             self.mark(self.marked + by)
 
-    def action_across(self, by: int) -> None:
-        """Scroll the columns of the table; elsewhere go through the training."""
-        if self.part == TABLE:
+    def action_across(self, by: int, far: bool = False) -> None:
+        """Move the cursor of the overlay, scroll the columns of the table, or go through the training."""
+        if self.part == OVERLAY:
+            self.look(self.overlay.cursor_moved(by * (FAR if far else 1)))
+        elif self.part == TABLE:
             self.table.scroll_columns(by)
         else:
             self.comparison.go(by)
@@ -197,21 +210,28 @@ class CompareScreen(Screen[None]):
         self.update_overlay()
 
     def action_log_x(self) -> None:
-        view = self.comparison.view
-        self.comparison.view = replace(view, log_x=not view.log_x)
-        self.update_overlay()
+        self.look(replace(self.comparison.view.reset(), log_x=not self.comparison.view.log_x))
 
     def action_log_y(self) -> None:
-        view = self.comparison.view
-        self.comparison.view = replace(view, log_y=not view.log_y)
-        self.update_overlay()
-
-    def action_cursor(self, columns: int) -> None:
-        """Read all runs at a place of the overlay."""
-        self.overlay.move_cursor(columns)
+        self.look(replace(self.comparison.view, log_y=not self.comparison.view.log_y))
 
     def action_smooth(self) -> None:
-        self.comparison.view = self.comparison.view.with_next_smoothing()
+        self.look(self.comparison.view.with_next_smoothing())
+
+    def action_zoom(self, steps: int) -> None:
+        """Zoom into the overlay about its cursor, or out of it."""
+        self.look(self.overlay.zoomed(ZOOM**steps))
+
+    def action_pan(self, share: float) -> None:
+        self.look(self.overlay.panned(share))
+
+    def action_whole(self) -> None:
+        """All of the axis, without a cursor."""
+        self.look(self.overlay.reset())
+
+    def look(self, view: ChartView) -> None:
+        """Look at the overlay in another way."""
+        self.comparison.view = view
         self.update_overlay()
 
     def action_enlarge(self) -> None:
@@ -225,10 +245,12 @@ class CompareScreen(Screen[None]):
             return
         try:
             folder, names = self.comparison.write()
+            for name, text in (("screen.svg", svg_of(self, "comparison")), ("screen.txt", text_of(self))):
+                replace_file(folder / name, text.encode())
         except OSError as error:
             self.say(f"cannot write {error.filename or ''}: {error.strerror or error}")
         else:
-            self.say(f"wrote {folder}/: {', '.join(names)}")
+            self.say(f"wrote {folder}/: {', '.join(names)}, screen.svg, screen.txt")
 
     def say(self, text: str) -> None:
         """Say something in place of the keys, for a few seconds."""
@@ -245,7 +267,10 @@ class CompareScreen(Screen[None]):
         self.app.push_screen(KeyList("Keys", COMPARE_KEYS))
 
     def action_back(self) -> None:
-        if self.enlarged:
+        view = self.comparison.view
+        if view.cursor is not None or view.window is not None:
+            self.action_whole()
+        elif self.enlarged:
             self.action_enlarge()
         else:
             self.action_leave()
@@ -262,6 +287,9 @@ class CompareScreen(Screen[None]):
         self.select_part(next(place for place, part in enumerate(self.parts) if part is message.tile))
         if message.enlarge:
             self.action_enlarge()
+
+    def on_curve_tile_view_changed(self, message: CurveTile.ViewChanged) -> None:
+        self.look(message.view)
 
     def on_part_marked(self, message: Part.Marked) -> None:
         self.mark(message.row)

@@ -8,13 +8,13 @@ from textwrap import wrap
 
 from textual.app import ComposeResult
 from textual.binding import Binding
+from textual.events import Click, MouseScrollDown, MouseScrollUp, Paste, Resize
 from textual.events import Key as KeyPress
-from textual.events import Paste, Resize
 from textual.screen import ModalScreen
 
 from sslterm.render.cells import Cells, fit, text_width
 from sslterm.render.palette import ACCENT, GROUND, MUTED
-from sslterm.tui.keys import Key
+from sslterm.tui.key import Key
 from sslterm.tui.line_edit import LineEdit
 from sslterm.tui.widgets.canvas import Canvas
 
@@ -36,6 +36,13 @@ class Sheet(Canvas):
         self.scrolls = scrolls
         self.top = 0
         """First row shown, where not all fit."""
+
+    def sign_at(self, row: int) -> str:
+        """What stands at the left of the row of the sheet, or of the row that it goes on; "" where nothing does."""
+        framed, lines = self._layout(*self.size)
+        place = row - framed + self.top
+        seen = lines[: place + 1] if 0 <= place < len(lines) and lines[place][1] else []
+        return next((sign for sign, text in reversed(seen) if sign or not text), "")
 
     def wanted(self, width: int, height: int) -> tuple[int, int]:
         """Cells that the sheet takes on a screen of a size."""
@@ -64,6 +71,19 @@ class Sheet(Canvas):
             lines.append((sign, first))
             lines += [("", f"{'':{left + 2}}{line}") for line in more]
         return lines
+
+    def scroll(self, by: int) -> None:
+        """Go down by so many lines, where not all are seen."""
+        self.top = max(self.top + by, 0)
+        self.redraw()
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        event.stop()
+        self.scroll(3)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        event.stop()
+        self.scroll(-3)
 
     def draw(self, width: int, height: int) -> Cells:
         cells = Cells.blank(width, height)
@@ -118,7 +138,10 @@ class Option:
 
 
 class Question(Dialog):
-    """Asks for one of several answers; None where the person thinks better of it (escape)."""
+    """Asks for one of several answers, by a key or a click.
+
+    None where the person thinks better of it: escape, or a click beside the question.
+    """
 
     BINDINGS = [Binding("escape", "answer('')", priority=True)]  # noqa: RUF012 - as Textual declares it
 
@@ -130,6 +153,12 @@ class Question(Dialog):
         if event.key in self.answers:
             event.stop()
             self.action_answer(self.answers[event.key])
+
+    def on_click(self, event: Click) -> None:
+        if event.widget is not self.sheet:
+            self.action_leave()
+        elif (sign := self.sheet.sign_at(event.y)) in self.answers:
+            self.action_answer(self.answers[sign])
 
     def action_answer(self, value: str) -> None:
         self.dismiss(value or None)
@@ -182,7 +211,7 @@ class LineQuestion(Dialog):
 
 
 class KeyList(Dialog):
-    """All keys of a screen; any key puts it away, up and down scroll."""
+    """All keys of a screen; any key and a click put it away, up, down and the wheel scroll."""
 
     def __init__(self, title: str, keys: Sequence[Key]) -> None:
         super().__init__(Sheet(title, [(key.sign, key.help) for key in keys if key.help], scrolls=True))
@@ -190,10 +219,12 @@ class KeyList(Dialog):
     def on_key(self, event: KeyPress) -> None:
         event.stop()
         if event.key in ("down", "up", "pagedown", "pageup"):
-            self.sheet.top += {"down": 1, "up": -1, "pagedown": 10, "pageup": -10}[event.key]
-            self.sheet.redraw()
+            self.sheet.scroll({"down": 1, "up": -1, "pagedown": 10, "pageup": -10}[event.key])
         else:
             self.dismiss(None)
+
+    def on_click(self, event: Click) -> None:
+        self.dismiss(None)
 
     def action_leave(self) -> None:
         self.dismiss(None)

@@ -14,7 +14,8 @@ from sslterm.render.palette import GROUND, categorical
 from sslterm.run.layout import RunDirectory
 from sslterm.run.packed import unpack
 from sslterm.run.worker_thread import Answer
-from sslterm.tui.keys import EMBEDDING_KEYS, bindings
+from sslterm.tui.key import bindings
+from sslterm.tui.keys import EMBEDDING_KEYS
 from sslterm.tui.map_cursor import nearest_towards
 from sslterm.tui.screens.explorer import ExplorerScreen, StartWorker, start_worker
 from sslterm.tui.widgets.canvas import Canvas

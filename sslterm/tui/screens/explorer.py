@@ -21,8 +21,9 @@ from sslterm.run.layout import RunDirectory
 from sslterm.run.reader import RunReader
 from sslterm.run.worker_client import Worker
 from sslterm.run.worker_thread import Answer, Asked, Progress, WorkerThread
+from sslterm.tui.export import ask_to_write_screen
 from sslterm.tui.facts import LIVE, entry_of
-from sslterm.tui.keys import Key
+from sslterm.tui.key import Key
 from sslterm.tui.screens.dialog import KeyList
 from sslterm.tui.screens.explorer_layout import share_out
 from sslterm.tui.widgets.canvas import Canvas
@@ -34,6 +35,7 @@ from sslterm.tui.widgets.strips import Strips
 TICK_SECONDS = 0.25
 _TICKS_A_LOOK = 4
 """The run directory is looked at once in so many ticks."""
+_RETRY = "enter starts it again"
 
 StartWorker = Callable[[RunDirectory, bool], AbstractContextManager[Asked]]
 """(run, whether it is being trained) -> a worker."""
@@ -42,10 +44,9 @@ StartWorker = Callable[[RunDirectory, bool], AbstractContextManager[Asked]]
 def start_worker(run: RunDirectory, live: bool) -> AbstractContextManager[Asked]:
     """A worker that does not disturb the training.
 
-    While the run is being trained, its device is the trainer's: on a GPU a second process takes half a gigabyte
-    for itself and shares the time, and running out of memory would end the training. So the worker computes on
-    the CPU then, with one thread at a low priority; a single image takes milliseconds there. Afterwards it takes
-    the fastest device there is.
+    The device of a run in training is the trainer's: on a GPU a second process takes half a gigabyte for itself,
+    and running out of memory would end the training. So the worker computes on the CPU then, with one thread at a
+    low priority; a single image takes milliseconds there. Afterwards it takes the fastest device there is.
     """
     return Worker(run, "cpu", background=True) if live else Worker(run, "auto")
 
@@ -200,18 +201,17 @@ class ExplorerScreen(Screen[None]):
         if answer.died or self.images is None:
             if self.thread is not None:
                 self.thread.close()
-            self.thread, self.trouble = None, f"{text} · enter starts it again"
+            self.thread, self.trouble = None, f"{text} · {_RETRY}"
         else:
             self.say(text)
 
     def action_again(self) -> None:
-        """Start the worker again after it has died or could not load the run."""
+        """Start the worker again, which has died or could not load the run."""
         if self.thread is None and not self.hopeless:
             self.reader.refresh()
             self.begin()
 
     def action_newest(self) -> None:
-        """Go over to the newest checkpoint."""
         if self.thread is None:
             self.action_again()
         elif self.newer is not None:
@@ -235,15 +235,12 @@ class ExplorerScreen(Screen[None]):
         look = self._ticks % _TICKS_A_LOOK == 0
         if look:
             self.reader.refresh()
-            if self.thread is None and not self.hopeless and self.images is None and not self._asks_to_retry:
+            waits = self.thread is None and self.images is None and not self.hopeless
+            if waits and not self.trouble.endswith(_RETRY):
                 self.begin()
         if look or busy != self._was_busy:
             self._was_busy = busy
             self.tell()
-
-    @property
-    def _asks_to_retry(self) -> bool:
-        return self.trouble.endswith("enter starts it again")
 
     def about(self) -> list[tuple[int, str]]:
         """What the headline says of what is explored, with ranks."""
@@ -285,6 +282,9 @@ class ExplorerScreen(Screen[None]):
             self.key_bar.say("")
 
     # -- keys that all have
+
+    def action_write(self) -> None:
+        ask_to_write_screen(self, self.reader.run, self.say)
 
     def action_repaint(self) -> None:
         self.refresh(layout=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +16,14 @@ from sslterm.run.index import ListedRun, RunIndex
 from sslterm.run.layout import RunDirectory
 from sslterm.run.query import Order, Query, check_keys, check_order, parse, parse_order, sort_key
 from sslterm.tui.courses import Courses
-from sslterm.tui.keys import HOME_KEYS, QUERY_KEYS, bindings
-from sslterm.tui.machine_load import MachineLoad
+from sslterm.tui.key import bindings
+from sslterm.tui.keys import HOME_KEYS, QUERY_KEYS
+from sslterm.tui.machine_load import MachineLoad, computes_here
+from sslterm.tui.pace import Pace
 from sslterm.tui.screens.dialog import KeyList
 from sslterm.tui.screens.home_acts import HomeActs
 from sslterm.tui.screens.watch import WatchScreen
+from sslterm.tui.seen import is_seen
 from sslterm.tui.widgets.keybar import KeyBar
 from sslterm.tui.widgets.prompt import Prompt
 from sslterm.tui.widgets.run_list import RunList
@@ -35,13 +37,6 @@ _MOVES = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10}
 """What moves the cursor in the list while a query is typed."""
 
 _FILTER, _ORDER = "/ ", "sort by "
-
-
-def _works_here(listed: ListedRun) -> bool:
-    """Whether a trainer computes on this machine."""
-    status = listed.status
-    here = status is not None and status.host == socket.gethostname()
-    return here and listed.state in ("starting", "running")
 
 
 class HomeScreen(HomeActs, Screen[None]):
@@ -70,6 +65,9 @@ class HomeScreen(HomeActs, Screen[None]):
         """The filter in force: the last that could be read."""
         self.order: Order | None = None
         self._load = MachineLoad()
+        self._pace = Pace()
+        self._listed = 0.0
+        """When it was looked last which runs there are."""
         self._catching_up = False
         """Whether a look is due before the next tick."""
 
@@ -81,8 +79,7 @@ class HomeScreen(HomeActs, Screen[None]):
 
     def on_mount(self) -> None:
         self.look_again()
-        self.set_interval(TICK_SECONDS, self.tick)
-        self.set_interval(LIST_SECONDS, self.look_again)
+        self.set_interval(TICK_SECONDS, self.follow)
         self.call_after_refresh(self.tick)  # once it is known which runs are on the screen
 
     def on_screen_resume(self, event: ScreenResume) -> None:
@@ -92,17 +89,25 @@ class HomeScreen(HomeActs, Screen[None]):
 
     def look_again(self) -> None:
         """Look which runs there are, and how they do."""
-        if not self.is_current and self.index.runs:
+        if not is_seen(self) and self.index.runs:
             return
+        self._listed = time.monotonic()
         self.index.refresh()
-        self.list.loads = self._load.texts(working=any(map(_works_here, self.index.runs)))
+        self.list.loads = self._load.texts(working=any(map(computes_here, self.index.runs)))
         self.marks &= {listed.run.path for listed in self.index.runs}
         self.pick()
         self.tick()
 
+    def follow(self) -> None:
+        """Look at the runs on the screen at a pace that leaves the trainings alone; less often which there are."""
+        if not is_seen(self) or not self._pace.due():
+            return
+        self._pace.begin()
+        self.look_again() if time.monotonic() - self._listed >= LIST_SECONDS else self.tick()
+
     def tick(self) -> None:
         """Follow the runs that are on the screen."""
-        if not self.is_current:
+        if not is_seen(self):
             return
         for listed in self.list.on_screen():
             listed.refresh()
@@ -158,7 +163,7 @@ class HomeScreen(HomeActs, Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While a query is typed, letters are letters."""
-        return not self.prompt.typing
+        return not self.prompt.typing or action in ("keep", "clear")
 
     def action_filter(self) -> None:
         self._open_prompt(_FILTER, self.where.text)
@@ -171,9 +176,9 @@ class HomeScreen(HomeActs, Screen[None]):
             return
         event.stop()
         if event.key == "enter":
-            self._keep()
+            self.action_keep()
         elif event.key == "escape":
-            self._clear()
+            self.action_clear()
         elif event.key in _MOVES:
             self.action_move(_MOVES[event.key])
         else:
@@ -210,7 +215,7 @@ class HomeScreen(HomeActs, Screen[None]):
         self.pick(stay=False)
         self.tick()
 
-    def _keep(self) -> None:
+    def action_keep(self) -> None:
         """Stop typing; what is in force stays."""
         self.prompt.typing = False
         self._show_bar()
@@ -230,13 +235,13 @@ class HomeScreen(HomeActs, Screen[None]):
         for bar in (self.query_bar, self.key_bar):
             self.call_after_refresh(bar.redraw)
 
-    def _clear(self) -> None:
+    def action_clear(self) -> None:
         """Take back the filter, or the order, that is being typed."""
         if self.prompt.lead == _FILTER:
             self.where = parse("")
         else:
             self.order = None
-        self._keep()
+        self.action_keep()
 
     def _tell_prompt(self) -> None:
         """Show the filter and the order in force, and how many runs there are of all."""
@@ -245,7 +250,7 @@ class HomeScreen(HomeActs, Screen[None]):
             self.prompt.display = bool(self.where.text.strip() or order)
             self.prompt.lead = _FILTER if self.where.text.strip() else ""
             self.prompt.line = self.prompt.line.of(self.where.text)
-        count = f"{len(self.list.runs)} of {len(self.index.runs)} shown"
+        count = f"{len(self.list.runs):,} of {len(self.index.runs):,} shown"
         self.prompt.tell(" · ".join(text for text in (order, count) if text))
 
     # -- going about

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sslterm.errors import SsltermError
 from sslterm.run.events import EventsReader
-from sslterm.run.index import ListedRun
+from sslterm.run.files import replace_file
+from sslterm.run.index import ListedRun, csv_of_runs
 from sslterm.run.launch import kill_trainer, what_happened
 from sslterm.run.layout import RunDirectory
 from sslterm.run.removal import refuse_live, remove_run
+from sslterm.tui.export import OF_RUNS, ask_to_write, new_file, write_screen
 from sslterm.tui.facts import LIVE
 from sslterm.tui.requests import Requests
 from sslterm.tui.resume import resume
@@ -199,3 +202,17 @@ class HomeActs(_Base):
             self.say("mark runs with space, then compare them")
             return
         self.app.push_screen(CompareScreen([listed.run for listed in runs]))
+
+    # -- writing
+
+    def action_write(self) -> None:
+        """Write the screen or the listed runs beside the runs."""
+
+        def write(what: str) -> Path:
+            if what != "csv":
+                return write_screen(what, self, self.root, "runs")
+            path = new_file(self.root, "runs", ".csv")
+            replace_file(path, csv_of_runs(self.list.runs, time.time()).encode())
+            return path
+
+        ask_to_write(self, OF_RUNS, write, self.say)

@@ -11,7 +11,8 @@ from sslterm.render.field import as_images
 from sslterm.run.layout import RunDirectory
 from sslterm.run.packed import pack_rows, unpack, unpack_rows
 from sslterm.run.worker_thread import Answer
-from sslterm.tui.keys import LATENT_KEYS, bindings
+from sslterm.tui.key import bindings
+from sslterm.tui.keys import LATENT_KEYS
 from sslterm.tui.latent_plane import Space, field_steps, read_space
 from sslterm.tui.latent_words import axes_line, code_lines, code_title, plane_title, space_parts
 from sslterm.tui.pins import STEPS, Path, Pins

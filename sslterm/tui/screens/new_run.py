@@ -21,9 +21,11 @@ from sslterm.render.quantity import amount
 from sslterm.run.launch import remove_if_untouched, start_trainer, what_happened, write_config
 from sslterm.run.layout import RunDirectory, create_run, runs_root
 from sslterm.run.status import read_status
-from sslterm.tui.keys import CHOOSE_KEYS, FORM_KEYS, Key, bindings
+from sslterm.tui.key import Key, bindings
+from sslterm.tui.keys import CHOOSE_KEYS, FORM_KEYS
 from sslterm.tui.run_form import RunForm
 from sslterm.tui.screens.dialog import KeyList
+from sslterm.tui.seen import is_seen
 from sslterm.tui.widgets.chooser import Choice, Chooser
 from sslterm.tui.widgets.form_sheet import FormSheet
 from sslterm.tui.widgets.keybar import KeyBar
@@ -81,6 +83,11 @@ class NewRunScreen(Screen[RunDirectory | None]):
     @property
     def in_form(self) -> bool:
         return self.sheet.display
+
+    @property
+    def key_bar(self) -> KeyBar:
+        """The keys of the step."""
+        return self.form_bar if self.in_form else self.choose_bar
 
     # -- the steps
 
@@ -155,7 +162,7 @@ class NewRunScreen(Screen[RunDirectory | None]):
         self.dismiss(self.started)
 
     def action_help(self) -> None:
-        self.app.push_screen(KeyList("Keys", FORM_KEYS if self.in_form else CHOOSE_KEYS))
+        self.app.push_screen(KeyList("Keys", self.key_bar.all_keys))
 
     def on_key(self, event: KeyPress) -> None:
         if self.in_form:
@@ -219,7 +226,7 @@ class NewRunScreen(Screen[RunDirectory | None]):
     def _look_at_trainer(self) -> None:
         """Go on to the run once its trainer is at work; come back to the form where it has died."""
         run, trainer = self.started, self.trainer
-        if run is None or trainer is None or not self.is_current:
+        if run is None or trainer is None or not is_seen(self):
             return
         status = read_status(run.status)
         error = what_happened(run, trainer)

@@ -11,7 +11,8 @@ from textual.screen import Screen
 
 from sslterm.render.cells import Cells, fit
 from sslterm.render.palette import ACCENT, GROUND, MUTED
-from sslterm.tui.keys import TEXT_KEYS, bindings
+from sslterm.tui.key import bindings
+from sslterm.tui.keys import TEXT_KEYS
 from sslterm.tui.screens.dialog import KeyList
 from sslterm.tui.widgets.canvas import Canvas
 from sslterm.tui.widgets.keybar import KeyBar

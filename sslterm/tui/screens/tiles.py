@@ -12,12 +12,13 @@ from sslterm.catalog import Entry
 from sslterm.render.view import AXES
 from sslterm.run.reader import RunReader
 from sslterm.tui.arrangement import Arrangement
-from sslterm.tui.export import EXPORTS, export
+from sslterm.tui.export import OF_TILES, ask_to_write, write_tiles
 from sslterm.tui.facts import entry_of
 from sslterm.tui.picture import copy_text, open_picture
 from sslterm.tui.screens.dialog import Option, Question
 from sslterm.tui.widgets.board import Board
-from sslterm.tui.widgets.chart import ZOOM, ChartTile
+from sslterm.tui.widgets.chart import ChartTile
+from sslterm.tui.widgets.curves import ZOOM
 from sslterm.tui.widgets.keybar import KeyBar
 from sslterm.tui.widgets.panel_tile import PanelTile
 
@@ -205,10 +206,4 @@ class TileScreen(Screen[None]):
         return self.board.history.picture() if self.board.history is not None else ""
 
     def action_write(self) -> None:
-        options = [Option(key, name, text) for key, (name, text) in EXPORTS.items()]
-
-        def chosen(what: str | None) -> None:
-            if what:
-                self.say(export(what, self))
-
-        self.ask_person(Question("Write what is on the screen", options), chosen)
+        ask_to_write(self, OF_TILES, lambda what: write_tiles(what, self), self.say)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import time
 from typing import Literal
 
 from textual.app import ComposeResult
-from textual.events import Resize
+from textual.events import Resize, ScreenResume
 
+from sslterm.render.palette import WARNING
 from sslterm.run.layout import RunDirectory
 from sslterm.run.reader import RunReader
 from sslterm.tui.arrangement import Arrangement
 from sslterm.tui.facts import LIVE, event_log, result_lines
-from sslterm.tui.keys import WATCH_KEYS, bindings
+from sslterm.tui.key import bindings
+from sslterm.tui.keys import WATCH_KEYS
 from sslterm.tui.load import Load
+from sslterm.tui.pace import Pace
 from sslterm.tui.screens.dialog import KeyList, Option, Question
 from sslterm.tui.screens.embedding import EmbeddingScreen
 from sslterm.tui.screens.explorer import ExplorerScreen
@@ -22,6 +23,7 @@ from sslterm.tui.screens.latent import LatentScreen
 from sslterm.tui.screens.text import TextScreen
 from sslterm.tui.screens.tiles import TileScreen
 from sslterm.tui.screens.watch_layout import share_rows
+from sslterm.tui.seen import is_seen
 from sslterm.tui.steering import Steering
 from sslterm.tui.widgets.header import Header
 from sslterm.tui.widgets.keybar import KeyBar
@@ -31,11 +33,6 @@ Outcome = Literal["detached", "stop", "ended"]
 """How a person left: the training goes on; it was asked to stop and save; it had ended by itself."""
 
 TICK_SECONDS = 0.5
-DRAW_SECONDS = (1.0, 5.0)
-"""What the training adds is drawn at most and at least so often."""
-SHARE_OF_A_CORE = 0.01
-"""In between it is drawn as soon as the view has not used more than this since the last time: on a busy machine,
-what drawing takes is missing from the training."""
 LOAD_SECONDS = 2.0
 
 
@@ -62,8 +59,9 @@ class WatchScreen(TileScreen):
         self.steering = Steering(self.reader, self)
         self._news = False
         """Something was read that is not drawn yet."""
-        self._drawn = (-math.inf, 0.0)
-        """When that was done last: by the clock, and in seconds of the processor."""
+        self._pace = Pace()
+        self._gone = False
+        """The run directory has been removed."""
         self.stopping = False
         """The person left with "stop and save"; the view closes when that is done."""
         self._load = Load()
@@ -85,6 +83,10 @@ class WatchScreen(TileScreen):
         self.sample_load()
         self.update()
 
+    def on_screen_resume(self, event: ScreenResume) -> None:
+        self.reader.refresh()
+        self.update()
+
     def on_resize(self, event: Resize) -> None:
         self.share_out(event.size.height)
 
@@ -100,46 +102,43 @@ class WatchScreen(TileScreen):
 
     def tick(self) -> None:
         """Look for news; draw what they change."""
+        if not is_seen(self):
+            return
         events = len(self.reader.events)
         self._news |= self.reader.refresh()
-        if self._news and (self._is_time_to_draw() or len(self.reader.events) != events):
+        self._gone, was_gone = not self.reader.run.path.exists(), self._gone
+        told = len(self.reader.events) != events or self._gone != was_gone
+        told |= self.state != self.header.state  # who died tells nothing
+        if told or (self._news and self._pace.due()):
             self.update()
-        else:
-            self._tell_header()  # a trainer that died tells nobody
         if self.stopping and not self.live:
             self.app.exit("stop")
 
-    def _is_time_to_draw(self) -> bool:
-        at, used = self._drawn
-        waited, took = time.monotonic() - at, time.process_time() - used
-        soonest, latest = DRAW_SECONDS
-        return waited >= latest or waited >= max(soonest, took / SHARE_OF_A_CORE)
-
     def sample_load(self) -> None:
+        if not is_seen(self):
+            return
         working = self.state in ("starting", "running")
-        self._load_parts = self._load.parts(self.reader.status, working=working)
-        self._tell_header()
+        before, self._load_parts = self._load_parts, self._load.parts(self.reader.status, working=working)
+        self._news |= self._load_parts != before
 
-    def _tell_header(self) -> None:
-        was, now = self.header.state, self.state
-        self.header.tell(self.reader.run.name, now, self.reader.status, self._load_parts)
-        if was != now:
-            self._tell_log()
-
-    def _tell_log(self) -> None:
+    def _tell(self) -> None:
+        """Say in header and log how the run does."""
         reader = self.reader
+        self.header.tell(reader.run.name, self.state, reader.status, self._load_parts)
         result = result_lines(reader.run.name, self.entry, reader.status, self.state, reader.events)
+        if self._gone:
+            result = [(f"{reader.run.path} is gone; shown is what was read of it", WARNING)]
         self.log_view.tell(reader.events, result, headline=self.entry.headline if self.entry else "")
         self.share_out()
 
     def update(self) -> None:
         """Take in all that is new, and draw what it changes."""
-        self._news, self._drawn = False, (time.monotonic(), time.process_time())
+        self._news = False
+        self._pace.begin()
         for answer in self.steering.answers():
             if not self.stopping:
                 self.say(answer)
-        self._tell_header()
-        self._tell_log()
+        self._tell()
         self.board.update(asked=False)
 
     def share_out(self, height: int | None = None) -> None:

@@ -21,6 +21,7 @@ from sslterm.tui.mosaic import Place, lay_out
 from sslterm.tui.panel_history import PanelHistory
 from sslterm.tui.widgets.canvas import Canvas
 from sslterm.tui.widgets.chart import ChartTile
+from sslterm.tui.widgets.curves import CurveTile
 from sslterm.tui.widgets.message import message_cells
 from sslterm.tui.widgets.panel_tile import PanelTile
 from sslterm.tui.widgets.tile import Tile
@@ -249,5 +250,5 @@ class Board(Container):
         self.enlarged ^= message.enlarge
         self.select(message.tile.key)
 
-    def on_chart_tile_view_changed(self, message: ChartTile.ViewChanged) -> None:
+    def on_curve_tile_view_changed(self, message: CurveTile.ViewChanged) -> None:
         self.look(message.view)

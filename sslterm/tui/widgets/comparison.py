@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from textwrap import wrap
 
 from textual.events import (
     Click,
-    Leave,
-    MouseMove,
     MouseScrollDown,
     MouseScrollLeft,
     MouseScrollRight,
@@ -33,11 +30,13 @@ from sslterm.render.plot import Plot
 from sslterm.render.quality import QualityTable
 from sslterm.render.quality_cells import draw_quality, last_figure, shown_rows
 from sslterm.render.side_by_side import Shot, draw_side_by_side, slots_for
+from sslterm.render.view import ChartView, domain_over
+from sslterm.tui.widgets.curves import CurveTile
 from sslterm.tui.widgets.tile import Tile
 
 
 class Part(Tile):
-    """One of the parts; it says which run was clicked on, and how the wheel turned."""
+    """The table or the panels; it says which run was clicked on, and how the wheel turned."""
 
     class Marked(Message):
         """A person has clicked on a run."""
@@ -82,44 +81,31 @@ class Part(Tile):
         self.post_message(self.Wheeled(self, right=-1))
 
 
-class OverlayPart(Part):
-    """The overlay of one metric."""
+class OverlayPart(CurveTile):
+    """The overlay of one metric; it is read, zoomed and moved as any chart."""
 
     def __init__(self) -> None:
         super().__init__("compare:overlay")
-        self.plot = Plot(title="", lines=())
         self.message = ""
         """In place of the overlay, where there is nothing to compare."""
-        self.column: int | None = None
-        """Where values are read: a column of the widget, or None."""
+        self._plot = Plot(title="", lines=())
 
-    def move_cursor(self, columns: int) -> None:
-        """Read values further right or left, from the middle at first; beyond an end they are read no more."""
-        frame = frame_of(self.plot, *self.size)
-        middle = frame.left + frame.columns // 2
-        column = middle if self.column is None else self.column + columns
-        self.read_at(column if frame.left <= column < frame.left + frame.columns else None)
+    @property
+    def plot(self) -> Plot:
+        return self._plot
 
-    def read_at(self, column: int | None) -> None:
-        if column != self.column:
-            self.column = column
-            self.redraw()
-
-    def on_mouse_move(self, event: MouseMove) -> None:
-        frame = frame_of(self.plot, *self.size)
-        inside = frame.left <= event.x < frame.left + frame.columns
-        self.read_at(int(event.x) if inside else None)
-
-    def on_leave(self, event: Leave) -> None:
-        self.read_at(None)
+    def tell(self, plot: Plot, view: ChartView) -> None:
+        """Show a plot, which was made for a view."""
+        self._plot, self.view = plot, view
+        self.domain = domain_over([line.x for line in plot.lines])
+        self._newest = None if self.domain is None else self.domain.high
+        self.redraw()
 
     def draw(self, width: int, height: int) -> Cells:
         if self.message:
             return _said(self.message, width, height, color=self.in_color)
-        frame = frame_of(self.plot, width, height)
-        cursor = None if self.column is None else frame.place_at(self.column)
-        plot = replace(self.plot, cursor=cursor)
-        return draw_overlay(plot, width, height, color=self.in_color, selected=self.selected)
+        self._frame = frame_of(self._plot, width, height)
+        return draw_overlay(self._plot, width, height, color=self.in_color, selected=self.selected)
 
 
 class TablePart(Part):

@@ -38,11 +38,11 @@ class Column:
 COLUMNS = (
     Column("state", 10, from_width=28),
     Column("progress", 14, from_width=76),
-    Column("rate", 12, right=True, from_width=134),
+    Column("images", 12, right=True, from_width=134),
     Column("time", 13, right=True, from_width=92),
     Column("value", 22, right=True, from_width=58),
     Column("spark", SPARK_WIDTH, from_width=106),
-    Column("age", 8, right=True, from_width=118),
+    Column("rate", 12, right=True, from_width=118),
 )
 
 
@@ -115,7 +115,7 @@ class RunList(Canvas):
 
     def _draw_head(self, cells: Cells, tint: int) -> None:
         states = [listed.state for listed in self.everything]
-        counts = [f"{states.count(state)} {state}" for state in SIGNS if state in states]
+        counts = [f"{states.count(state):,} {state}" for state in SIGNS if state in states]
         marked = [f"{len(self.marks)} marked"] if self.marks else []
         column = cells.put("sslterm", 0, 0, ACCENT if self.in_color else GROUND)
         room = cells.width - column - 2
@@ -126,7 +126,8 @@ class RunList(Canvas):
 
     def _draw_run(self, cells: Cells, row: int, listed: ListedRun, *, current: bool) -> None:
         shown = [column for column in COLUMNS if cells.width >= column.from_width]
-        name_width = max(min(cells.width - 2 - sum(column.width + 2 for column in shown), 32), 6)
+        room = cells.width - 2 - (sum(column.width + 2 for column in shown) if shown else 2)
+        name_width = max(min(room, 32), 6)
         accent = ACCENT if self.in_color else GROUND
         marked = listed.run.path in self.marks
         if current or marked:
@@ -136,6 +137,9 @@ class RunList(Canvas):
         cells.put(fit(listed.name, name_width), row, 2, accent if current or marked else GROUND)
         place = 2 + name_width + 2
         state = listed.state
+        if not shown:  # no room for the word
+            sign, tint = SIGNS.get(state, ("·", MUTED))
+            cells.put_right(sign, row, cells.width, tint if self.in_color else GROUND)
         for column in shown:
             if column.name == "progress" and state in _ENDED_BADLY:
                 self._draw_end(cells, row, place, listed)
@@ -168,11 +172,11 @@ class RunList(Canvas):
         if column.name == "progress":
             return progress_bar(share_done(status), column.width, color=self.in_color)
         texts = {
-            "rate": self._rate(listed, state),
+            "images": f"{amount(status.images)} images" if status.images else "",
             "time": self._time(listed, state),
-            "value": _value(listed),
+            "value": _value(listed, column.width),
             "spark": sparkline(self.courses.of(listed), SPARK_WIDTH) if column.name == "spark" else "",
-            "age": self._age(listed) if state not in LIVE else "",
+            "rate": self._rate(listed, state),
         }
         text = fit(texts[column.name], column.width)
         cells = Cells.blank(column.width, 1)
@@ -184,12 +188,10 @@ class RunList(Canvas):
         return age(self.now - listed.status.heartbeat) if listed.status and listed.status.heartbeat else ""
 
     def _rate(self, listed: ListedRun, state: str) -> str:
-        status = listed.status
-        if status is None or state == "starting":
-            return ""
-        if state == "running":
-            return f"{amount(status.images_per_second)} img/s"
-        return f"{amount(status.images)} images" if status.images else ""
+        """How fast it trains; of what does not train any more, how long ago that was."""
+        if state == "running" and listed.status is not None:
+            return f"{amount(listed.status.images_per_second)} img/s"
+        return self._age(listed) if state not in LIVE else ""
 
     def _time(self, listed: ListedRun, state: str) -> str:
         status = listed.status
@@ -217,10 +219,11 @@ class RunList(Canvas):
         self.move(-1)
 
 
-def _value(listed: ListedRun) -> str:
-    """The last value of the metric to watch: "-ELBO 148.9 nats"."""
+def _value(listed: ListedRun, width: int) -> str:
+    """The last value of the metric to watch: "-ELBO 148.9 nats"; its name is cut where it is too long."""
     metric = metric_of(listed)
     if not metric or listed.status is None:
         return ""
+    value = " ".join(part for part in (number(listed.status.last[metric]), unit_of(metric)) if part)
     name = title_of(metric).partition(" (")[0]
-    return " ".join(part for part in (name, number(listed.status.last[metric]), unit_of(metric)) if part)
+    return f"{fit(name, max(width - text_width(value) - 1, 0)).rstrip()} {value}".strip()
