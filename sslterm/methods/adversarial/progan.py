@@ -20,8 +20,9 @@ Departures:
     z is standard normal and normalized by the generator: uniform on the hypersphere, as in the paper. The
     standard deviation over a batch is one of groups of it, as in the authors' code; the paper takes the batch
     whole. The scale of the first layer counts the numbers of a code, where the authors' code counts 16 times as
-    many. The batch is the same at all levels. Adam keeps what it knows of old layers when new ones come. The
-    averaged generator is kept as it stood at the end of each level, so that all resolutions can be sampled.
+    many. The batch is the same at all levels. Adam keeps what it knows when new layers come, where the authors'
+    code begins it anew. The averaged generator is kept as it stood at the end of each level, so that all
+    resolutions can be sampled.
 
 Watch for:
     critic/side and critic/fade say where the growth stands; a training shorter than the growth ends at a lower
