@@ -98,6 +98,8 @@ def test_it_goes_with_no_options_of_paths_or_directions(capsys: pytest.CaptureFi
     for options in (["--pca"], ["--dims", "3"], ["--steps", "5"], ["--from", "1", "--to", "2"], ["--gif"]):
         assert main(["traverse", "last", "--arithmetic", "1 - 2 + 3", *options]) == ExitCode.USAGE
         assert "--arithmetic is of single codes" in capsys.readouterr().err
+    assert main(["traverse", "last", "--arithmetic", " "]) == ExitCode.USAGE
+    assert "--arithmetic is empty" in capsys.readouterr().err
 
 
 def test_the_command_prints_a_path_or_json(

@@ -32,8 +32,8 @@ def traverse(
         str | None,
         typer.Option(
             metavar="prior|codes",
-            help="What these seeds draw: from the prior (where there is one), or held-out images to encode; what terms "
-            "of --arithmetic are.",
+            help="What these seeds draw: from the prior (where there is one), or held-out images to encode; terms of "
+            "--arithmetic are samples, or classes.",
         ),
     ] = None,
     path: Annotated[
@@ -48,7 +48,7 @@ def traverse(
         str | None,
         typer.Option(
             metavar="SUM",
-            help="Of codes, such as `1,4,7 - 2,5,8 + 3,6,9`; names between commas are averaged.",
+            help="A sum of codes, such as `1,4,7 - 2,5,8 + 3,6,9`; what commas join is averaged.",
         ),
     ] = None,
     seed: Seed = 0,
@@ -90,6 +90,8 @@ def traverse(
             "--arithmetic is of single codes, not of directions or paths",
             "give it alone, or with --ends and --seed",
         )
+    if arithmetic is not None and not arithmetic.strip():
+        raise UsageError("--arithmetic is empty", "write a sum: --arithmetic '1,4,7 - 2,5,8 + 3,6,9'")
     between = None
     if arithmetic is None:
         between = _between(start, end, dims=dims, pca=pca, others=(ends, path, gif or None))

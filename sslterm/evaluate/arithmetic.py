@@ -18,6 +18,7 @@ from sslterm.run.panels import Panel
 BESIDE = 8
 """Most pictures beside a term's code, of what that is the mean of."""
 LEAST_BESIDE = 3
+"""The room that there is for them in any case."""
 NOISE = 0.25 * 3**0.5
 """Largest noise of a neighbour, in standard deviations of the codes: the paper adds 0.25 at most to numbers that are
 uniform on [-1, 1]."""
@@ -44,7 +45,7 @@ class Term:
 
 
 def parse_sum(text: str) -> list[tuple[int, tuple[str, ...]]]:
-    """ "1,4,7 - 2,5 + 3" -> [(1, ("1", "4", "7")), (-1, ("2", "5")), (1, ("3",))].
+    """Signs and what is averaged: "1,4 - 2 + 3" gives [(1, ("1", "4")), (-1, ("2",)), (1, ("3",))].
 
     Signs stand between spaces, because names may hold a dash.
 

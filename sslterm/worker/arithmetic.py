@@ -69,7 +69,8 @@ class _Draws:
         if name.isdecimal() and 1 <= int(name) <= IN_GRID:
             return int(name) - 1
         raise UsageError(
-            f"there is no sample {name!r}: a grid of `sslterm sample` has 1 to {IN_GRID}, row by row", SPACED
+            f"there is no sample {name!r}: a grid of `sslterm sample` has 1 to {IN_GRID}, row by row",
+            "" if name.isdecimal() else SPACED,
         )
 
 
