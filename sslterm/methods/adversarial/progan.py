@@ -28,6 +28,8 @@ Watch for:
     critic/side and critic/fade say where the growth stands; a training shorter than the growth ends at a lower
     resolution, and samples are then enlarged. critic/gap falls within a level and jumps when the next one begins;
     it is not comparable over levels. The panel "resolutions" shows the same codes as every level drew them.
+    Samples that are pale or empty where those of `sample --weights raw` are not: the average reaches too far back;
+    lower method.ema.
 
 Shapes:
     B batch, Z code; images [B, C, S, S] in [0, 1] outside, in [-1, 1] inside, S = 4 * 2^(levels - 1);
