@@ -311,6 +311,10 @@ def _check_reconstruct(method: Method, images: Tensor) -> None:
 def _check_decode(method: Method, images: Tensor) -> None:
     assert method.latent_prior in ("normal", "none")
     _are_images(method.decode(torch.randn(5, method.latent_dim)), (5, *images.shape[1:]))
+    if method.latent_prior == "normal" and not hasattr(getattr(method, "sampling", None), "sampler"):
+        z = torch.randn(5, method.latent_dim, generator=torch.Generator().manual_seed(2))
+        *_, samples = method.sample(5, torch.Generator().manual_seed(2))
+        torch.testing.assert_close(samples, method.decode(z))  # `traverse --arithmetic` relies on it
 
 
 def _check_log_prob(method: Method, images: Tensor) -> None:

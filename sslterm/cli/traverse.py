@@ -34,7 +34,8 @@ def traverse(
         typer.Option(
             metavar="prior|codes",
             autocompletion=complete_words("prior", "codes"),
-            help="What these seeds draw: from the prior (where there is one), or held-out images to encode.",
+            help="What these seeds draw: from the prior (where there is one), or held-out images to encode; terms of "
+            "--arithmetic are samples, or classes.",
         ),
     ] = None,
     path: Annotated[
@@ -46,6 +47,13 @@ def traverse(
         ),
     ] = None,
     gif: Annotated[bool, typer.Option("--gif", help="The path as an animated GIF too.")] = False,
+    arithmetic: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SUM",
+            help="A sum of codes, such as `1,4,7 - 2,5,8 + 3,6,9`; what commas join is averaged.",
+        ),
+    ] = None,
     seed: Seed = 0,
     out: Out = None,
     checkpoint: Checkpoint = None,
@@ -57,6 +65,10 @@ def traverse(
 
     With --from and --to: the path between two codes, as a strip.
 
+    With --arithmetic: terms of a sum of codes, what comes out, and its neighbours. Where images have codes and
+    classes, terms are classes, by their mean codes; else numbers of images in the grid that `sample` draws with the
+    same --seed (ddpm: with --sampler ddim), row by row from 1. Averages of three work better than single codes.
+
     \b
     Examples:
       sslterm traverse last
@@ -64,13 +76,25 @@ def traverse(
       sslterm traverse last --pca
       sslterm traverse last --from 3 --to 7 --steps 9 --gif
       sslterm traverse last --from 3 --to 7 --ends codes --path linear
+      sslterm traverse dcgan-digits-1 --arithmetic "1,4,7 - 2,5,8 + 3,6,9"
+      sslterm traverse vae-digits-1 --arithmetic "8 - 3 + 5"
     """
-    between = _between(start, end, dims=dims, pca=pca, others=(ends, path, gif or None))
+    others = (dims, pca or None, steps, start, end, path, gif or None)
+    if arithmetic is not None and any(option is not None for option in others):
+        raise UsageError(
+            "--arithmetic is of single codes, not of directions or paths",
+            "give it alone, or with --ends and --seed",
+        )
+    if arithmetic is not None and not arithmetic.strip():
+        raise UsageError("--arithmetic is empty", "write a sum: --arithmetic '1,4,7 - 2,5,8 + 3,6,9'")
+    between = None
+    if arithmetic is None:
+        between = _between(start, end, dims=dims, pca=pca, others=(ends, path, gif or None))
     with Preview() as preview:
         answer = ask(
             run, runs, device, checkpoint, preview, "traverse",
             dims=dims, steps=steps, pca=pca, seed=seed, out=absolute(out),
-            between=between, ends=ends, path=path, gif=gif or None,
+            between=between, ends=ends, path=path, gif=gif or None, arithmetic=arithmetic,
         )  # fmt: skip
     show(answer, preview, as_json=as_json)
 

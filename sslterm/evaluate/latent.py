@@ -26,14 +26,15 @@ def codes_of(method: Latent, images: Tensor) -> Tensor | None:
     does have codes where it reconstructs or is invertible, and what it encodes into is as wide as what it
     decodes from.
     """
-    if not _encodes_for_decoding(method):
+    if not encodes_for_decoding(method):
         return None
     assert isinstance(method, Encodes)
     codes = method.encode(images).float()
     return codes if codes.shape[1:] == (method.latent_dim,) else None
 
 
-def _encodes_for_decoding(method: Latent) -> bool:
+def encodes_for_decoding(method: Latent) -> bool:
+    """Whether what it encodes into is the space that it decodes from."""
     undone = isinstance(method, Reconstructs) or getattr(method, "invertible", False)  # a flow's are exact
     return isinstance(method, Encodes) and undone
 
@@ -45,7 +46,7 @@ def decode(method: Latent, z: Tensor) -> Tensor:
 
 def has_plane(method: Latent) -> bool:
     """Whether the latent space has two dimensions and a known range: a prior, or codes."""
-    return method.latent_dim == 2 and (method.latent_prior == "normal" or _encodes_for_decoding(method))
+    return method.latent_dim == 2 and (method.latent_prior == "normal" or encodes_for_decoding(method))
 
 
 def latent_plane(method: Latent, images: Tensor, *, steps: int = PLANE_STEPS) -> Panel:

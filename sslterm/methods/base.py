@@ -228,7 +228,10 @@ class Reconstructs(Protocol):
 class Latent(Protocol):
     latent_dim: int
     latent_prior: Literal["normal", "none"]
-    """"normal": codes are standard normal a priori; "none": there is no prior (autoencoder)."""
+    """"normal": codes are standard normal a priori; "none": there is no prior (autoencoder).
+
+    Under a prior `sample` decodes torch.randn(n, latent_dim, generator=generator), but for samplers that draw on.
+    """
 
     def decode(self, z: Tensor) -> Tensor:
         """[B, latent_dim] -> [B, C, H, W] in [0, 1]."""

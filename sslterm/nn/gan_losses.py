@@ -47,8 +47,8 @@ def critic_gap(real: Tensor, fake: Tensor) -> Tensor:
 def hinge(real: Tensor, fake: Tensor) -> Tensor:
     """E max(0, 1 - f(x)) + E max(0, 1 + f(G(z))): the discriminator stops where it is right by a margin of 1.
 
-    Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, Eq. 16. The generator that goes
-    with it minimises -E f(G(z)) (Eq. 17).
+    Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957. The generator that goes with it
+    minimises -E f(G(z)).
     """
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 

@@ -21,9 +21,10 @@ from sslterm.methods.base import Encodes, Likelihood, Method, Reconstructs, Samp
 from sslterm.nn.ais import BETAS, CHAINS
 from sslterm.run.events import append_event
 from sslterm.run.results import EVALUATE
+from sslterm.worker.codes import CODES
 from sslterm.worker.desk import Desk, read_image
 from sslterm.worker.embedding import embed, neighbours
-from sslterm.worker.explore import CODES, code_of, decode_codes, explore, interpolate, traverse
+from sslterm.worker.explore import code_of, decode_codes, explore, interpolate, traverse
 from sslterm.worker.exporting import export
 from sslterm.worker.features import search, write_all
 from sslterm.worker.outputs import Report, Stage, check_out, stages, write_output

@@ -9,19 +9,19 @@ import torch
 from torch import Tensor
 
 from sslterm.errors import UsageError
-from sslterm.evaluate.features import choose, evaluating, own_randomness, seeded
-from sslterm.evaluate.latent import PLANE_STEPS, codes_of, decode, has_plane, latent_plane, walk
+from sslterm.evaluate.features import choose, seeded
+from sslterm.evaluate.latent import PLANE_STEPS, has_plane, latent_plane, walk
 from sslterm.evaluate.paths import PathKind, default_path, path_through
 from sslterm.evaluate.space import Family, describe_space
 from sslterm.methods.base import Latent
 from sslterm.run.packed import pack, pack_rows, unpack_rows
 from sslterm.run.panels import Panel
-from sslterm.worker.desk import Desk, one_thread
+from sslterm.worker.arithmetic import arithmetic
+from sslterm.worker.codes import CODES, decoded, encoded, flat, latent_of, layout_of
+from sslterm.worker.desk import Desk
 from sslterm.worker.outputs import Report, pack_images, stages, to_bytes, within_bounds, write_output
 from sslterm.worker.requests import Code, Decode, Explore, Interpolate, Traverse
 
-CODES = 2000
-"""Held-out images whose codes tell the range and the directions of a latent space."""
 MOST_CODES = 1024
 """Codes that are decoded for one request."""
 MOST_STEPS = 101
@@ -30,24 +30,14 @@ FINER = 4
 """Frames of an animation for each step of its strip."""
 
 
-def latent_of(desk: Desk) -> Latent:
-    """The run's method as one that decodes.
-
-    Raises:
-        UsageError: it does not.
-    """
-    method = desk.loaded.method
-    if not isinstance(method, Latent):
-        raise desk.cannot("traverse")
-    return method
-
-
 def traverse(desk: Desk, request: Traverse, report: Report) -> dict[str, Any]:
-    """The plane of a latent space, rows along its directions, or a path between two codes, as a picture."""
+    """The plane of a latent space, rows along its directions, a path between two codes, or their arithmetic."""
     method = latent_of(desk)
     if request.steps == 1:
         raise UsageError("traverse: steps = 1 is out of range: it must be at least 2")
     stages(report)("decoding", 0, 1)
+    if request.arithmetic:
+        return arithmetic(desk, method, request)
     if request.between:
         return _path(desk, method, request)
     images = desk.held_out(CODES, seed=request.seed)
@@ -59,13 +49,7 @@ def traverse(desk: Desk, request: Traverse, report: Report) -> dict[str, Any]:
         panel = walk(method, images, dims=dims, steps=steps, pca=request.pca, seed=request.seed)
         stem = f"traversal-{desk.loaded.images}-seed{request.seed}" + ("-pca" if request.pca else "")
     path = write_output(desk.run, panel, stem, request.out)
-    return {"path": path, **_shape(method, panel)}
-
-
-def _shape(method: Latent, panel: Panel) -> dict[str, Any]:
-    rows = len(panel.array) // panel.columns
-    shape = {"latent_dim": method.latent_dim, "rows": rows, "columns": panel.columns}
-    return {**shape, "caption": panel.caption}
+    return {"path": path, **layout_of(method, panel)}
 
 
 def _path(desk: Desk, method: Latent, request: Traverse) -> dict[str, Any]:
@@ -85,9 +69,9 @@ def _path(desk: Desk, method: Latent, request: Traverse) -> dict[str, Any]:
     frames = to_bytes(_animation(desk, method, z, kind)) if request.gif else None
     first, last = request.between
     stem = f"path-{desk.loaded.images}-{ends}{first}-{last}"
-    path = write_output(desk.run, panel, stem, request.out, also={"z": _flat(z)}, frames=frames)
+    path = write_output(desk.run, panel, stem, request.out, also={"z": flat(z)}, frames=frames)
     gif = str(path).rpartition(".")[0] + ".gif" if request.gif else None
-    return {"path": path, **_shape(method, panel), "gif": gif, "kind": kind, "ends": ends}
+    return {"path": path, **layout_of(method, panel), "gif": gif, "kind": kind, "ends": ends}
 
 
 def _end(desk: Desk, method: Latent, seed: int, ends: str) -> tuple[str, Tensor]:
@@ -96,30 +80,11 @@ def _end(desk: Desk, method: Latent, seed: int, ends: str) -> tuple[str, Tensor]
         draw = torch.randn(method.latent_dim, generator=seeded(torch.device("cpu"), seed))
         return f"a draw from the prior (seed {seed})", draw
     index = choose(len(desk.test), 1, seed=seed)
-    return f"test[{int(index)}] (seed {seed})", _encoded(desk, method, desk.test.batch(index).images)[0]
-
-
-def _encoded(desk: Desk, method: Latent, images: Tensor) -> Tensor:
-    """[B, latent_dim] on the CPU.
-
-    Raises:
-        UsageError: nothing encodes into this latent space.
-    """
-    with evaluating(desk.loaded.method), own_randomness(desk.device, 0):
-        codes = codes_of(method, images)
-    if codes is None:
-        raise UsageError("nothing encodes images into this latent space")
-    return codes.cpu()
+    return f"test[{int(index)}] (seed {seed})", encoded(desk, method, desk.test.batch(index).images)[0]
 
 
 def _kind(method: Latent, wanted: Literal["auto", "linear", "spherical"]) -> PathKind:
     return default_path(method.latent_prior, method.latent_dim) if wanted == "auto" else wanted
-
-
-def _decoded(desk: Desk, method: Latent, z: Tensor) -> Tensor:
-    """[N, latent_dim] of any type -> [N, C, H, W] on the CPU."""
-    with evaluating(desk.loaded.method), own_randomness(desk.device, 0), one_thread():
-        return decode(method, z.float().to(desk.device)).cpu()
 
 
 def _strip(
@@ -127,7 +92,7 @@ def _strip(
 ) -> tuple[Panel, Tensor]:
     """A row of images from each point to the next, and their codes [K - 1, steps, D]."""
     z = path_through(points, steps, kind)
-    images = _decoded(desk, method, z.flatten(0, 1))
+    images = decoded(desk, method, z.flatten(0, 1))
     around = f"{kind} path" if kind == "linear" else "spherical path (slerp)"
     panel = Panel(
         name="path",
@@ -148,11 +113,7 @@ def _animation(desk: Desk, method: Latent, z: Tensor, kind: PathKind) -> Tensor:
     points = torch.cat([z[:, 0], z[-1:, -1]])
     finer = path_through(points, FINER * (z.shape[1] - 1) + 1, kind)
     frames = torch.cat([finer[:, :-1].flatten(0, 1), finer[-1:, -1]])
-    return _decoded(desk, method, frames)
-
-
-def _flat(z: Tensor) -> Any:
-    return z.flatten(0, -2).float().numpy()
+    return decoded(desk, method, frames)
 
 
 # -- asked while one moves
@@ -189,7 +150,7 @@ def decode_codes(desk: Desk, request: Decode) -> dict[str, Any]:
     z = _read(method, request.z)
     if len(z) > MOST_CODES:
         raise UsageError(f"{len(z)} codes are too many at once: at most {MOST_CODES}")
-    return {"images": pack_images(within_bounds(_decoded(desk, method, z), request.side))}
+    return {"images": pack_images(within_bounds(decoded(desk, method, z), request.side))}
 
 
 def _read(method: Latent, text: str) -> Tensor:
@@ -208,7 +169,7 @@ def code_of(desk: Desk, request: Code) -> dict[str, Any]:
     order = choose(len(desk.test), None, seed=0)
     index = order[request.place % len(order)].view(1)
     batch = desk.test.batch(index)
-    code = _encoded(desk, method, batch.images)
+    code = encoded(desk, method, batch.images)
     label, names = int(batch.label), desk.loaded.source.class_names
     return {
         "z": pack_rows(code.numpy()),
@@ -234,7 +195,7 @@ def interpolate(desk: Desk, request: Interpolate) -> dict[str, Any]:
     if request.save:
         frames = to_bytes(_animation(desk, method, z, kind))
         stem = f"path-{desk.loaded.images}" + (f"-{''.join(request.names)}" if request.names else "")
-        path = write_output(desk.run, panel, stem, "", also={"z": _flat(z)}, frames=frames)
+        path = write_output(desk.run, panel, stem, "", also={"z": flat(z)}, frames=frames)
         gif = path.removesuffix(".png") + ".gif"
     images = pack_images(within_bounds(torch.from_numpy(panel.array)))
-    return {"kind": kind, "z": pack(_flat(z)), "images": images, "path": path, "gif": gif}
+    return {"kind": kind, "z": pack(flat(z)), "images": images, "path": path, "gif": gif}

@@ -37,6 +37,9 @@ class Traverse:
     """Two seeds: a path between two codes in place of a plane or rows."""
     ends: Literal["auto", "prior", "codes"] = "auto"
     """What the seeds draw: from the prior, or held-out images whose codes are taken; auto: the prior, if any."""
+    arithmetic: str = ""
+    """"1,4 - 2,5 + 3,6" in place of all that: of the images that `sample` draws (ends = "prior"), or of classes, whose
+    code is the mean of held-out images' ("codes"); auto: classes, where images have codes and classes."""
     path: Literal["auto", "linear", "spherical"] = "auto"
     """auto: spherical where the prior is normal in more than two dimensions."""
     gif: bool = False

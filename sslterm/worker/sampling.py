@@ -227,10 +227,16 @@ def _labels(desk: Desk, text: str) -> dict[str, int | None]:
     if text in classes:
         return {text: list(classes).index(text)}
     names = list(classes) if text == ALL else [part.strip() for part in text.split(",")]
-    return {name: _label(desk, name, classes) for name in names}
+    return {name: class_number(desk, name) for name in names}
 
 
-def _label(desk: Desk, name: str, classes: Sequence[str]) -> int:
+def class_number(desk: Desk, name: str) -> int:
+    """The class that a name or number means.
+
+    Raises:
+        UsageError: the run's data has no such class.
+    """
+    classes = desk.loaded.source.class_names
     if name in classes:
         return list(classes).index(name)
     if name.isdecimal() and int(name) < len(classes):

@@ -19,6 +19,11 @@ class Sampled(TypedDict):
     rows: Annotated[list[str], "what each row is of; empty for one grid"]
 
 
+class Term(TypedDict):
+    sign: Literal[1, -1]
+    of: Annotated[str, "what is averaged"]
+
+
 class Traversed(TypedDict):
     run: str
     path: Path_
@@ -28,7 +33,10 @@ class Traversed(TypedDict):
     caption: str
     gif: NotRequired[Annotated[str | None, "of a path (--from, --to): with --gif the animation"]]
     kind: NotRequired[Annotated[Literal["linear", "spherical"], "of a path: its form"]]
-    ends: NotRequired[Annotated[Literal["prior", "codes"], "of a path: where its ends were drawn"]]
+    ends: NotRequired[
+        Annotated[Literal["prior", "codes"], "of a path or of --arithmetic: where codes are from"]
+    ]
+    terms: NotRequired[Annotated[list[Term], "of --arithmetic"]]
 
 
 class Reconstruction(TypedDict):

@@ -20,13 +20,16 @@ Departures:
     z is standard normal and normalized by the generator: uniform on the hypersphere, as in the paper. The
     standard deviation over a batch is one of groups of it, as in the authors' code; the paper takes the batch
     whole. The scale of the first layer counts the numbers of a code, where the authors' code counts 16 times as
-    many. The batch is the same at all levels. Adam keeps what it knows of old layers when new ones come. The
-    averaged generator is kept as it stood at the end of each level, so that all resolutions can be sampled.
+    many. The batch is the same at all levels. Adam keeps what it knows when new layers come, where the authors'
+    code begins it anew. The averaged generator is kept as it stood at the end of each level, so that all
+    resolutions can be sampled.
 
 Watch for:
     critic/side and critic/fade say where the growth stands; a training shorter than the growth ends at a lower
     resolution, and samples are then enlarged. critic/gap falls within a level and jumps when the next one begins;
     it is not comparable over levels. The panel "resolutions" shows the same codes as every level drew them.
+    Samples that are pale or empty where those of `sample --weights raw` are not: the average reaches too far back;
+    lower method.ema.
 
 Shapes:
     B batch, Z code; images [B, C, S, S] in [0, 1] outside, in [-1, 1] inside, S = 4 * 2^(levels - 1);

@@ -6,15 +6,16 @@ Idea:
     to no cost: one step of the power method an update follows the singular value while the weights change.
 
 Objective:
-    W_SN = W / sigma(W) in every layer of the discriminator f                                      (Eq. 8)
+    W_SN = W / sigma(W) in every layer of the discriminator f                                     (§2.1)
     hinge: discriminator E_x[max(0, 1 - f(x))] + E_z[max(0, 1 + f(G(z)))],
-        generator -E_z[f(G(z))]                                                              (Eq. 16, 17)
+        generator -E_z[f(G(z))]
     non-saturating: D = sigmoid(f); discriminator -E_x[log D(x)] - E_z[log(1 - D(G(z)))],
         generator -E_z[log D(G(z))]
 
 Departures:
-    The power method also takes a step before the generator's update, as in the authors' code, and
-    takes several before training. The strided networks are those of DCGAN, in place of the paper's "standard CNN".
+    The power method also takes a step before the generator's update (in the authors' code one goes with every
+    pass through the discriminator in training), and several before training. The strided networks are those of
+    DCGAN, in place of the paper's "standard CNN".
 
 Watch for:
     discriminator/margin, the mean f of real images over that of generated ones: near 2 a hinge discriminator is
