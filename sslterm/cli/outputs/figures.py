@@ -77,6 +77,7 @@ class Measured(TypedDict):
     dimensions: NotRequired[Annotated[int, "of features"]]
     judge_accuracy: NotRequired[Annotated[float | None, "of the classifier that judges, on held-out images"]]
     histogram: NotRequired[Annotated[list[float], "class_kl: share of each class among samples"]]
+    histogram_real: NotRequired[Annotated[list[float], "class_kl: the same among held-out images"]]
     sequences: NotRequired[Annotated[list[str], "tracking: their names"]]
 
 

@@ -21,7 +21,7 @@ class Sampled(TypedDict):
 
 class Term(TypedDict):
     sign: Literal[1, -1]
-    of: Annotated[str, "what is averaged"]
+    of: Annotated[list[str], "what is averaged"]
 
 
 class Traversed(TypedDict):
