@@ -188,6 +188,8 @@ def run_example(example: Example, cli: Cli, shelf: Path, place: Path, *more: str
         run = RunDirectory(place / "runs" / "vae-digits-1")
         run.config.write_text(run.config.read_text().replace("\nimages = 64\n", "\nimages = 96\n"))
         run.status.write_text(run.status.read_text().replace('"finished"', '"stopped"'))
+    if "--features" in arguments:
+        assert cli("embed", "last", "--out", arguments[arguments.index("--features") + 1]).code == 0
     if example.command == "runs import":
         assert cli("runs", "export", "vae-digits-1", "--force").code == 0
         shutil.rmtree(place / "runs")

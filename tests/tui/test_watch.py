@@ -140,13 +140,13 @@ def test_a_run_directory_that_is_removed_is_said_and_what_was_read_stays(tmp_pat
     screen = WatchScreen(run)
 
     async def script(pilot: Pilot[Outcome]) -> None:
-        assert "is gone" not in text_of(screen)
+        assert "the run is gone" not in text_of(screen)
         shutil.rmtree(run.path)
-        await until(lambda: "is gone; shown is what was read of it" in text_of(screen))
+        await until(lambda: "the run is gone, and shown is what was read of it" in text_of(screen))
         assert "-ELBO" in text_of(screen)
         for key in ("left", "z", "w", "t", "C", "q"):
             await pilot.press(key)
-        assert "is gone; shown is what was read of it" in text_of(screen)
+        assert "the run is gone, and shown is what was read of it" in text_of(screen)
 
     drive([screen], script)
 

@@ -127,7 +127,7 @@ class WatchScreen(TileScreen):
         self.header.tell(reader.run.name, self.state, reader.status, self._load_parts)
         result = result_lines(reader.run.name, self.entry, reader.status, self.state, reader.events)
         if self._gone:
-            result = [(f"{reader.run.path} is gone; shown is what was read of it", WARNING)]
+            result = [(f"the run is gone, and shown is what was read of it: {reader.run.path}", WARNING)]
         self.log_view.tell(reader.events, result, headline=self.entry.headline if self.entry else "")
         self.share_out()
 
