@@ -98,7 +98,7 @@ def test_json_has_the_documented_shape(root: Path, cli: Cli) -> None:
     assert found["runs"][1] == {
         "name": "vae-digits-1", "letter": "A", "path": str(root / "vae-digits-1"), "method": "vae",
         "preset": "digits", "state": "finished", "step": 90, "images": 9000, "seconds": 60.0,
-        "metrics": {ELBO: {"last": 150.0, "best": 140.0, "best_images": 1000}}, "quality": [],
+        "metrics": {ELBO: {"last": 150.0, "best": 140.0, "best_images": 1000}}, "evaluated": [],
     }  # fmt: skip
     keys = [set(run) for run in found["runs"]]
     assert keys[0] == keys[1]
@@ -413,9 +413,9 @@ def test_figures_of_samples_sort_and_are_in_json_and_markdown(
     found = cli("compare", "dcgan-a", "dcgan-b", "--metric", key, "--json").json
     assert [run["name"] for run in found["runs"]] == ["dcgan-b", "dcgan-a"]
     assert found["better"] == {key: "lower"}
-    assert found["runs"][1]["quality"][0] == {
-        "figure": "FD", "space": "judge32-1a2b3c", "n": 1000, "value": 30.0, "error": 0.25, "floor": 0.5,
-        "untrained": 600.0, "images": 9000,
+    assert found["runs"][1]["evaluated"][0] == {
+        "figure": "FD", "space": "judge32-1a2b3c", "n": 1000, "value": 30.0, "kind": "estimate", "protocol": "",
+        "error": 0.25, "floor": 0.5, "independent": None, "untrained": 600.0, "images": 9000,
     }  # fmt: skip
     text = cli("compare", "dcgan-a", "dcgan-b", "--markdown").out
     assert "1,000 samples of each, judged in judge32-1a2b3c:" in text
@@ -434,4 +434,4 @@ def test_figures_of_samples_sort_and_are_in_json_and_markdown(
 def test_damaged_evaluations_are_passed_over(root: Path, cli: Cli, line: dict[str, Any]) -> None:
     append_event(RunDirectory(root / "vae-digits-1").results, "evaluate", **line)
     found = cli("compare", "vae-digits-1", "vae-digits-2", "--json").json
-    assert [run["quality"] for run in found["runs"]] == [[], []]
+    assert [run["evaluated"] for run in found["runs"]] == [[], []]

@@ -23,8 +23,9 @@ from sslterm.render.comparison import (
     table_of,
 )
 from sslterm.render.curve import Plot
+from sslterm.render.evaluated import evaluated_tables
+from sslterm.render.evaluated_table import evaluated_markdown
 from sslterm.render.overlay import letter, overlay_plot, overlay_run
-from sslterm.render.quality import quality_markdown, quality_of
 from sslterm.render.side_by_side import Shot
 from sslterm.render.view import Axis, ChartView
 from sslterm.run.comparison import Side, better, main_headline, order, side_of
@@ -103,7 +104,8 @@ def compare(
 
     On a terminal the overlay of the first metric stands above the table; every run keeps its letter,
     colour and line style. Where runs saw different data, no value is marked as the best. What `sslterm
-    evaluate` has measured of their samples follows, beside real images and the untrained networks.
+    evaluate` has measured follows: likelihoods, a table for each density, every figure with its kind, and
+    the quality of samples, a table for each space, beside real images and the untrained networks.
 
     \b
     Examples:
@@ -131,11 +133,11 @@ def compare(
     if as_json:
         print_json(to_json(sides, metrics, readers) | {"files": files})
         return
-    table, quality = table_of(sides, metrics), quality_of(sides, readers)
+    table, evaluated = table_of(sides, metrics), evaluated_tables(sides, readers)
     if as_markdown:
-        sys.stdout.write("\n".join([markdown(table), *map(quality_markdown, quality)]))
+        sys.stdout.write("\n".join([markdown(table), *map(evaluated_markdown, evaluated)]))
     else:
-        print_comparison(table, quality, overlays, shots, title=panel or "samples")
+        print_comparison(table, evaluated, overlays, shots, title=panel or "samples")
     for path in files:
         note(f"wrote {path}")
 

@@ -14,8 +14,8 @@ from sslterm.cli.output import GAP, color_depth, print_line, print_table
 from sslterm.render.comparison import Table, on_same_data, short_keys
 from sslterm.render.comparison_cells import HEAD_ROWS, TableView, draw_table, table_width
 from sslterm.render.curve import Plot
+from sslterm.render.evaluated_table import EvaluatedTable
 from sslterm.render.overlay import draw_overlay, letter
-from sslterm.render.quality import QualityTable
 from sslterm.render.side_by_side import Shot, draw_side_by_side
 from sslterm.run.comparison import Side, better, differences
 from sslterm.run.reader import RunReader
@@ -45,7 +45,7 @@ def to_json(sides: Sequence[Side], metrics: Sequence[str], readers: Sequence[Run
                     name: {"last": result.last, "best": result.best, "best_images": result.best_images}
                     for name, result in side.results.items()
                 },
-                "quality": [asdict(figure) for figure in readers[side.place].evaluated.values()],
+                "evaluated": [asdict(figure) for figure in readers[side.place].evaluated.values()],
             }
             for side in sides
         ],
@@ -55,13 +55,13 @@ def to_json(sides: Sequence[Side], metrics: Sequence[str], readers: Sequence[Run
 
 def print_comparison(
     table: Table,
-    quality: Sequence[QualityTable],
+    evaluated: Sequence[EvaluatedTable],
     overlay: Plot | None,
     shots: Sequence[Shot],
     *,
     title: str,
 ) -> None:
-    """Overlay (on a terminal), table, quality of samples, and panels (on a terminal)."""
+    """Overlay (on a terminal), table, what `evaluate` has found, and panels (on a terminal)."""
     depth, tty = color_depth(), sys.stdout.isatty()
     columns = shutil.get_terminal_size().columns if tty else WIDTH_OFF_TERMINAL
     color = depth != "none"
@@ -79,11 +79,11 @@ def print_comparison(
         keys = short_keys([column.name for column in table.settings])
         rows_of = [(key, *column.cells) for key, column in zip(keys, table.settings, strict=True)]
         print_table(("", *letters), rows_of)
-    for judged in quality:
+    for judged in evaluated:
         typer.echo("")
         print_line(judged.title)
         for header, *lines in _parts(judged, columns):
-            print_table(header, lines, right=set(judged.header[1:]))
+            print_table(header, lines, right=set(judged.numbers))
     if tty and shots:
         cells = draw_side_by_side(
             shots, columns, PANEL_ROWS, color=color, title=title, selected=False, marked=None
@@ -91,7 +91,7 @@ def print_comparison(
         typer.echo("\n" + cells.ansi(depth), color=True)
 
 
-def _parts(table: QualityTable, width: int) -> list[list[tuple[str, ...]]]:
+def _parts(table: EvaluatedTable, width: int) -> list[list[tuple[str, ...]]]:
     """Header and rows in parts that fit into `width` cells, each with the labels and some of the figures."""
     lines = [table.header, *table.rows]
     labels, *figures = zip(*lines, strict=True)

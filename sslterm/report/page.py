@@ -14,10 +14,10 @@ from markupsafe import Markup
 from sslterm.catalog import CATALOG
 from sslterm.errors import DataError
 from sslterm.render.comparison import headlines_of, panels_worth_seeing, table_of
+from sslterm.render.evaluated import evaluated_tables
 from sslterm.render.figures import LEGEND, figure_tables
 from sslterm.render.overlay import letter, metrics_worth_seeing, overlay_plot, overlay_run
 from sslterm.render.palette import categorical_on_paper
-from sslterm.render.quality import quality_of
 from sslterm.render.quantity import duration, memory, whole
 from sslterm.render.svg import overlay_svg
 from sslterm.report.pictures import data_uri, small_png
@@ -56,7 +56,7 @@ def page_of(readers: Sequence[RunReader], *, title: str = "") -> str:
         title=title or ("Runs compared" if len(readers) > 1 else readers[0].run.name),
         made=time.strftime("%Y-%m-%d %H:%M"),
         table=table_of(sides, metrics),
-        quality=quality_of(sides, readers),
+        evaluated=evaluated_tables(sides, readers),
         letters=[letter(side.place) for side in sides],
         runs=[_facts(reader, place) for place, reader in enumerate(readers)],
         legend=LEGEND,

@@ -29,8 +29,11 @@ class Evaluated:
 
     Attributes:
         figure: "FD"; `space` and `n` say in which space and of how many samples or images.
+        kind: "exact", "bound", "estimate" or "distance".
+        protocol: of a likelihood, what its nats are nats of, and how they were found; else "".
         error: its standard error.
-        floor: the same of real images; `untrained` of the network before training.
+        floor: the same of real images; `untrained` of the network before training; `independent` of pixels that
+            know nothing of each other.
         images: training images that the checkpoint had seen.
     """
 
@@ -38,8 +41,11 @@ class Evaluated:
     space: str
     n: int
     value: float
+    kind: str
+    protocol: str
     error: float | None
     floor: float | None
+    independent: float | None
     untrained: float | None
     images: int
 
@@ -105,7 +111,10 @@ def _evaluated(row: Mapping[str, Any], images: int) -> Evaluated | None:
     name, n, value = row.get("name"), row.get("n"), finite(row.get("value"))
     if not isinstance(name, str) or not isinstance(n, int) or value is None:
         return None
-    figure, _, rest = name.removesuffix(f"@{n}").partition("[")
+    protocol = str(row.get("protocol") or "")
+    if not protocol:  # behind the name of a likelihood stands the number of draws
+        name = name.removesuffix(f"@{n}")
+    figure, _, rest = name.partition("[")
     space, digest = rest.removesuffix("]"), row.get("space_sha256")
     if isinstance(digest, str):  # numbers in a space of the same name and other weights do not compare
         space += f"-{digest[:6]}"
@@ -114,8 +123,11 @@ def _evaluated(row: Mapping[str, Any], images: int) -> Evaluated | None:
         space=space,
         n=n,
         value=value,
+        kind=str(row.get("kind") or ""),
+        protocol=protocol,
         error=finite(row.get("standard_error")),
         floor=finite(row.get("floor")),
+        independent=finite(row.get("baseline_independent")),
         untrained=finite(row.get("baseline_untrained")),
         images=images,
     )

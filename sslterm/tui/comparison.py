@@ -15,11 +15,12 @@ from sslterm.render.comparison import (
     table_of,
 )
 from sslterm.render.curve import Plot
+from sslterm.render.evaluated import evaluated_tables
+from sslterm.render.evaluated_table import EvaluatedTable, evaluated_markdown
 from sslterm.render.overlay import OVER_IMAGES, letter, metrics_worth_seeing, overlay_plot, overlay_run
 from sslterm.render.picture_overlay import overlay_picture
 from sslterm.render.picture_side_by_side import side_by_side_picture
 from sslterm.render.png import save_picture
-from sslterm.render.quality import QualityTable, quality_markdown, quality_of
 from sslterm.render.quantity import amount
 from sslterm.render.side_by_side import Shot, shot_of
 from sslterm.render.view import AXES
@@ -42,7 +43,7 @@ class Comparison:
         self._metric = ""
         self._panel = ""
         self._space = -1
-        """Which table of quality is seen; -1 is the table of results."""
+        """Which table of `evaluated` is seen; -1 is the table of results."""
         self._moment: int | None = None
         """Images at which panels are seen; None follows the newest drawings."""
         self._loaded: dict[int, tuple[str, int, Shot]] = {}
@@ -106,21 +107,21 @@ class Comparison:
     def table(self) -> Table:
         return table_of(self.sides(), self.shown_metrics())
 
-    def quality(self) -> list[QualityTable]:
-        """What `evaluate` has found of the runs' samples, a table a space."""
-        return quality_of(self.sides(), self.readers)
+    def evaluated(self) -> list[EvaluatedTable]:
+        """What `evaluate` has found of the runs: a table a density, then a table a space of samples."""
+        return evaluated_tables(self.sides(), self.readers)
 
-    def seen_quality(self) -> QualityTable | None:
-        """The table of quality that is seen in place of the table of results, with its number."""
-        known = self.quality() if self._space >= 0 else []
+    def seen_evaluated(self) -> EvaluatedTable | None:
+        """The table of `evaluated` that is seen in place of the table of results, with its number."""
+        known = self.evaluated() if self._space >= 0 else []
         if not known:
             return None
         place = min(self._space, len(known) - 1)
         return replace(known[place], title=f"{known[place].title} ({place + 1} of {len(known)})")
 
     def turn_table(self) -> bool:
-        """On to the next table: results, then every space; false where there is no other."""
-        known = self.quality()
+        """On to the next table: results, then every density and space; false where there is no other."""
+        known = self.evaluated()
         self._space = -1 if self._space + 1 >= len(known) else self._space + 1
         return bool(known)
 
@@ -190,7 +191,7 @@ class Comparison:
         names = {letter(side.place): side.name for side in sides}
         save_picture(overlay_picture(self.plot(), names), folder / "overlay.png")
         replace_file(folder / "table.csv", csv_text(sides, metrics).encode())
-        tables = [markdown(table_of(sides, metrics)), *map(quality_markdown, self.quality())]
+        tables = [markdown(table_of(sides, metrics)), *map(evaluated_markdown, self.evaluated())]
         replace_file(folder / "table.md", "\n".join(tables).encode())
         series = [(reader.run.name, reader.metrics.series.get(self.metric)) for reader in self._seen()]
         curves = csv_of({name: one for name, one in series if one is not None}, called="run")

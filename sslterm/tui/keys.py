@@ -249,7 +249,7 @@ COMPARE_KEYS = (
     Key("shift+right", "across(1, True)", "", "", ""),
     Key("right_square_bracket", "panel(1)", "[ ]", "panel", "Another panel; those that all runs have first."),
     Key("left_square_bracket", "panel(-1)", "[", "", ""),
-    Key("v", "table", "v", "quality", "The table of results, or the quality of samples in each space."),
+    Key("v", "table", "v", "figures", "The table of results, or what evaluate has found."),
     Key("down", "down(1)", "↑↓", "", "Mark another run (▸); on the overlay, another metric."),
     Key("up", "down(-1)", "↑", "", ""),
     Key("space", "hide", "space", "hide", "Take the marked run out of the overlay, or put it back."),

@@ -238,7 +238,7 @@ def test_completion_draws_from_the_conditional_of_what_is_missing() -> None:
 
 def test_the_protocol_says_that_it_is_a_bound() -> None:
     method, images = make(), torch.randint(2, (5, 1, 3, 2)).float()
-    assert method.likelihood_protocol == "binarized at 0.5, variational bound"
+    assert method.likelihood_protocol == "binarized at 0.5; variational bound"
     with torch.no_grad():
         nats = method.log_unnormalized(images, torch.Generator())
         torch.testing.assert_close(nats, method.bound(images.flatten(1)))

@@ -69,7 +69,7 @@ def test_v_shows_every_space_and_then_the_results_again(
     drive([screen], script, size)
     assert main(["compare", *(str(run.path) for run in runs), "--markdown"]) == 0
     printed = capsys.readouterr().out
-    for table in screen.comparison.quality():  # the same numbers
+    for table in screen.comparison.evaluated():  # the same numbers
         assert f"{table.title}:" in printed
         assert all(cell.strip() in printed for row in table.rows for cell in row)
 
@@ -100,7 +100,7 @@ def test_without_any_it_is_said(tmp_path: Path) -> None:
     async def script(pilot: Pilot[Outcome]) -> None:
         before = table_lines(screen)
         await pilot.press("v")
-        assert "no samples were measured yet: sslterm evaluate RUN measures them" in lines_of(screen)[-1]
+        assert "nothing is evaluated yet: sslterm evaluate RUN measures it" in lines_of(screen)[-1]
         assert table_lines(screen) == before
 
     drive([screen], script)

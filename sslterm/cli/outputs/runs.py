@@ -109,8 +109,11 @@ class JudgedFigure(TypedDict):
     space: Annotated[str, "what images were judged in"]
     n: int
     value: float | None
+    kind: Annotated[str, "exact, bound, estimate or distance"]
+    protocol: Annotated[str, "likelihoods: of which density, and how it was found"]
     error: Annotated[float | None, "standard error"]
     floor: Annotated[float | None, "of real images"]
+    independent: Annotated[float | None, "likelihoods: of pixels that know nothing of each other"]
     untrained: Annotated[float | None, "of the network before training"]
     images: int
 
@@ -126,7 +129,7 @@ class Compared(TypedDict):
     images: int
     seconds: float
     metrics: dict[str, Reached]
-    quality: list[JudgedFigure]
+    evaluated: list[JudgedFigure]
 
 
 class Common(TypedDict):

@@ -215,7 +215,7 @@ class DBM(Boltzmann):
 
     @property
     def likelihood_protocol(self) -> str:
-        return f"{super().likelihood_protocol}, variational bound"
+        return f"{super().likelihood_protocol}; variational bound"
 
     def log_unnormalized(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """The mean-field bound on log sum_h exp(-E(v, h)), in nats, [B]."""

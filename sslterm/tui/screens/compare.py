@@ -119,7 +119,7 @@ class CompareScreen(Screen[None]):
     def update_table(self) -> None:
         table, rows = self.table, self.table.rows()
         table.table = self.comparison.table() if self.comparison.readers else None
-        table.quality = self.comparison.seen_quality()
+        table.evaluated = self.comparison.seen_evaluated()
         table.marked, table.hidden = self.marked, self.comparison.hidden
         if table.rows() != rows:
             self.share_out()
@@ -168,9 +168,9 @@ class CompareScreen(Screen[None]):
         self.update_table()
 
     def action_table(self) -> None:
-        """The table of results, or what was measured of samples, space by space."""
+        """The table of results, or what `evaluate` has found, density by density and space by space."""
         if not self.comparison.turn_table():
-            self.say("no samples were measured yet: sslterm evaluate RUN measures them")
+            self.say("nothing is evaluated yet: sslterm evaluate RUN measures it")
         self.table.first = 0
         self.update_table()
 

@@ -24,11 +24,11 @@ from sslterm.render.comparison_cells import (
     last_first,
 )
 from sslterm.render.curve import frame_of
+from sslterm.render.evaluated_cells import draw_evaluated, last_figure, shown_rows
+from sslterm.render.evaluated_table import EvaluatedTable
 from sslterm.render.overlay import draw_overlay
 from sslterm.render.palette import GROUND, MUTED
 from sslterm.render.plot import Plot
-from sslterm.render.quality import QualityTable
-from sslterm.render.quality_cells import draw_quality, last_figure, shown_rows
 from sslterm.render.side_by_side import Shot, draw_side_by_side, slots_for
 from sslterm.render.view import ChartView, domain_over
 from sslterm.tui.widgets.curves import CurveTile
@@ -109,12 +109,12 @@ class OverlayPart(CurveTile):
 
 
 class TablePart(Part):
-    """The table of results, or of the quality of samples; it remembers how far it is scrolled sideways."""
+    """The table of results, or of what `evaluate` has found; it remembers how far it is scrolled sideways."""
 
     def __init__(self) -> None:
         super().__init__("compare:table")
         self.table: Table | None = None
-        self.quality: QualityTable | None = None
+        self.evaluated: EvaluatedTable | None = None
         """Shown in place of the table, where there is one."""
         self.marked = 0
         self.hidden: frozenset[int] = frozenset()
@@ -128,19 +128,19 @@ class TablePart(Part):
 
     def rows(self) -> int:
         """Of all that there is to see, without the two above."""
-        if self.quality is not None:
-            return len(self.quality.rows)
+        if self.evaluated is not None:
+            return len(self.evaluated.rows)
         return len(self.table.sides) if self.table is not None else 0
 
     def _last_first(self, table: Table, width: int) -> int:
-        return last_first(table, width) if self.quality is None else last_figure(self.quality, width)
+        return last_first(table, width) if self.evaluated is None else last_figure(self.evaluated, width)
 
     def run_at(self, column: int, row: int) -> int | None:
         if self.table is None or row < HEAD_ROWS:
             return None
-        if self.quality is not None:
-            rows = shown_rows(self.quality, self.size.height, self.marked)
-            return self.quality.places[rows[row - HEAD_ROWS]] if row - HEAD_ROWS < len(rows) else None
+        if self.evaluated is not None:
+            rows = shown_rows(self.evaluated, self.size.height, self.marked)
+            return self.evaluated.places[rows[row - HEAD_ROWS]] if row - HEAD_ROWS < len(rows) else None
         run = first_row(len(self.table.sides), self.size.height, self.marked) + row - HEAD_ROWS
         return run if run < len(self.table.sides) else None
 
@@ -149,8 +149,8 @@ class TablePart(Part):
             return Cells.blank(width, height)
         self.first = min(self.first, self._last_first(self.table, width))
         view = TableView(first=self.first, marked=self.marked, hidden=self.hidden, selected=self.selected)
-        if self.quality is not None:
-            return draw_quality(self.quality, width, height, color=self.in_color, view=view)
+        if self.evaluated is not None:
+            return draw_evaluated(self.evaluated, width, height, color=self.in_color, view=view)
         return draw_table(self.table, width, height, color=self.in_color, view=view)
 
 

@@ -1,4 +1,4 @@
-"""The quality of samples in terminal cells: names stay in sight while the figures scroll sideways."""
+"""What `sslterm evaluate` has found of runs, in terminal cells: names stay in sight while figures scroll sideways."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from sslterm.render.cells import Cells, fit, text_width
 from sslterm.render.comparison import BEST, Column
 from sslterm.render.comparison_cells import GAP, HEAD_ROWS, TableView, draw_columns, last_first_of
+from sslterm.render.evaluated_table import EvaluatedTable
 from sslterm.render.palette import ACCENT, GROUND, MUTED, categorical
-from sslterm.render.quality import QualityTable
 
 _MARK = 1
 """Cells before the names."""
 
 
-def draw_quality(table: QualityTable, width: int, height: int, *, color: bool, view: TableView) -> Cells:
+def draw_evaluated(table: EvaluatedTable, width: int, height: int, *, color: bool, view: TableView) -> Cells:
     """The table within `width` x `height` cells.
 
     Args:
@@ -41,7 +41,7 @@ def draw_quality(table: QualityTable, width: int, height: int, *, color: bool, v
     return cells if color else cells.uncolored()
 
 
-def shown_rows(table: QualityTable, height: int, marked: int | None) -> range:
+def shown_rows(table: EvaluatedTable, height: int, marked: int | None) -> range:
     """The rows that are seen in `height` cells: those of the marked run stay in sight, with its untrained network."""
     room, count = max(height - HEAD_ROWS, 0), len(table.rows)
     last = max(
@@ -51,21 +51,21 @@ def shown_rows(table: QualityTable, height: int, marked: int | None) -> range:
     return range(top, min(top + room, count))
 
 
-def last_figure(table: QualityTable, width: int) -> int:
+def last_figure(table: EvaluatedTable, width: int) -> int:
     """The first column from which on all further ones fit into `width` cells."""
     return last_first_of(_figures(table), width - _MARK - _name_width(table, width))
 
 
-def _name_width(table: QualityTable, width: int) -> int:
+def _name_width(table: EvaluatedTable, width: int) -> int:
     return min(max(text_width(row[0]) for row in table.rows), max(width // 2 - _MARK, 1))
 
 
-def _figures(table: QualityTable) -> Sequence[Column]:
+def _figures(table: EvaluatedTable) -> Sequence[Column]:
     sign = f"{BEST} "
     columns = zip(*(row[1:] for row in table.rows), strict=True)
     return [
         Column(
-            name, tuple(cell.removeprefix(sign) for cell in cells), right=True,
+            name, tuple(cell.removeprefix(sign) for cell in cells), right=name in table.numbers,
             best=frozenset(row for row, cell in enumerate(cells) if cell.startswith(sign)),
         )
         for name, cells in zip(table.header[1:], columns, strict=True)
