@@ -22,9 +22,10 @@ def losses(last: Mapping[str, float], headline: str) -> dict[str, float]:
 
 
 def said(metric: str, value: float) -> str:
-    """A metric in words: "test/neg_elbo_nats" -> "held-out -ELBO 101.8 nats"."""
+    """A metric in words: "test/neg_elbo_nats" -> "held-out -ELBO 101.8 nats", "critic/gap" -> "critic's gap 2.1"."""
     where = where_of(metric)
     name = title_of(metric).partition(" (")[0]
+    where = "" if where and name.startswith(where) else where
     named = {"main": name, "": name, "test": f"held-out {name}"}.get(where, f"{where} {name}")
     return " ".join(part for part in (named, number(value), unit_of(metric)) if part)
 
