@@ -317,6 +317,14 @@ def _check_decode(method: Method, images: Tensor) -> None:
         torch.testing.assert_close(samples, method.decode(z))  # `traverse --arithmetic` relies on it
 
 
+def _check_decode_class(method: Method, images: Tensor) -> None:
+    assert method.latent_prior == "normal"
+    z = torch.randn(1, method.latent_dim).expand(method.classes, -1)
+    drawn = method.decode_class(z, torch.arange(method.classes))
+    _are_images(drawn, (method.classes, *images.shape[1:]))
+    assert len(drawn.flatten(1).unique(dim=0)) == method.classes  # one code, as every class
+
+
 def _check_log_prob(method: Method, images: Tensor) -> None:
     assert method.likelihood_kind in ("exact", "bound", "estimate")
     assert method.likelihood_protocol
@@ -372,6 +380,7 @@ _CALLS = {
     "sample": _check_sample,
     "reconstruct": _check_reconstruct,
     "decode": _check_decode,
+    "decode_class": _check_decode_class,
     "log_prob": _check_log_prob,
     "complete": _check_complete,
     "colorize": _check_colorize,

@@ -328,5 +328,5 @@ def test_commands_end_with_one_clear_error(
     assert "--mask middle" in capsys.readouterr().err
     assert main(["colorize", "context", view, *there]) == ExitCode.USAGE
     assert capsys.readouterr().err == (
-        "error: context-encoder cannot colorize\n  it can: complete, probe, export, evaluate\n"
+        "error: context-encoder cannot colorize\n  it can: complete, probe, evaluate, export\n"
     )

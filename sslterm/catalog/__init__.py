@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sslterm.catalog import densities, implicit, pretext, representation
-from sslterm.catalog.entry import Capability, Entry
+from sslterm.catalog.entry import USES, Capability, Entry
 from sslterm.errors import UsageError, did_you_mean
 
-__all__ = ["CATALOG", "Capability", "Entry", "find_method"]
+__all__ = ["CATALOG", "USES", "Capability", "Entry", "find_method"]
 
 CATALOG: Mapping[str, Entry] = {
     entry.name: entry for topic in (pretext, representation, densities, implicit) for entry in topic.ENTRIES

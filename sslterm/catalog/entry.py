@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 Capability = Literal[
-    "encode", "sample", "reconstruct", "decode", "log_prob", "complete", "colorize", "track", "predict"
-]
+    "encode", "sample", "reconstruct", "decode", "decode_class", "log_prob", "complete", "colorize", "track",
+    "predict",
+]  # fmt: skip
+
+USES: Final[Mapping[Capability, str]] = {
+    "sample": "sample", "decode": "traverse", "decode_class": "traverse", "reconstruct": "reconstruct",
+    "complete": "complete", "colorize": "colorize", "track": "track", "predict": "predict", "encode": "probe",
+}  # fmt: skip
+"""What can be done with a trained method: the command for a capability."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from sslterm.catalog import Entry
+from sslterm.catalog import USES, Entry
 from sslterm.cli.output import print_json_line
 from sslterm.render.charts import title_of, unit_of, where_of
 from sslterm.render.quantity import amount, duration, number
@@ -99,13 +99,8 @@ def summary(run: RunDirectory, entry: Entry, status: Status, shown: str) -> str:
         if picture.exists():
             lines.append(f"{name}: {picture}")
     if status.state == "finished":
-        uses = {
-            "sample": "sample", "decode": "traverse", "complete": "complete", "colorize": "colorize",
-            "track": "track", "predict": "predict",
-            "encode": "probe", "reconstruct": "reconstruct",
-        }  # fmt: skip
         commands = [
-            f"sslterm {verb} {shown}" for capability, verb in uses.items() if capability in entry.capabilities
+            f"sslterm {verb} {shown}" for capability, verb in USES.items() if capability in entry.capabilities
         ]
         lines.append("next: " + " · ".join([*commands, f"sslterm monitor {shown}"]))
     else:

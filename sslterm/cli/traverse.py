@@ -54,6 +54,14 @@ def traverse(
             help="A sum of codes, such as `1,4,7 - 2,5,8 + 3,6,9`; what commas join is averaged.",
         ),
     ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            metavar="CLASS",
+            help="BigGAN: number or name of the class that is drawn; else the first.",
+        ),
+    ] = None,
     seed: Seed = 0,
     out: Out = None,
     checkpoint: Checkpoint = None,
@@ -76,6 +84,7 @@ def traverse(
       sslterm traverse last --pca
       sslterm traverse last --from 3 --to 7 --steps 9 --gif
       sslterm traverse last --from 3 --to 7 --ends codes --path linear
+      sslterm traverse biggan-digits-1 --class 3
       sslterm traverse dcgan-digits-1 --arithmetic "1,4,7 - 2,5,8 + 3,6,9"
       sslterm traverse vae-digits-1 --arithmetic "8 - 3 + 5"
     """
@@ -95,6 +104,7 @@ def traverse(
             run, runs, device, checkpoint, preview, "traverse",
             dims=dims, steps=steps, pca=pca, seed=seed, out=absolute(out),
             between=between, ends=ends, path=path, gif=gif or None, arithmetic=arithmetic,
+            label=label,
         )  # fmt: skip
     show(answer, preview, as_json=as_json)
 

@@ -238,6 +238,18 @@ class Latent(Protocol):
 
 
 @runtime_checkable
+class ClassLatent(Protocol):
+    """A decoder that is told which class to draw: of one class it is as `Latent` is."""
+
+    latent_dim: int
+    latent_prior: Literal["normal"]
+    classes: int
+
+    def decode_class(self, z: Tensor, label: Tensor) -> Tensor:
+        """[B, latent_dim], [B] int64 -> [B, C, H, W] in [0, 1]."""
+
+
+@runtime_checkable
 class Likelihood(Protocol):
     """A density of images. One that takes many forward passes an image says about how many: `likelihood_passes`."""
 
@@ -290,6 +302,7 @@ CAPABILITIES: Mapping[str, type[Any]] = {
     "sample": Samples,
     "reconstruct": Reconstructs,
     "decode": Latent,
+    "decode_class": ClassLatent,
     "log_prob": Likelihood,
     "complete": Completes,
     "colorize": Colorizes,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sslterm.catalog import CATALOG, Entry
+from sslterm.catalog import CATALOG, USES, Entry
 from sslterm.render.cells import text_width
 from sslterm.render.charts import title_of, unit_of, where_of
 from sslterm.render.palette import ACCENT, ERROR, GOOD, MUTED, WARNING
@@ -27,12 +27,6 @@ SIGNS: Final[Mapping[str, tuple[str, int]]] = {
 
 LIVE: Final = frozenset({"starting", "running", "paused"})
 """States in which a trainer is at work and answers requests."""
-
-_COMMANDS: Final = {
-    "sample": "sample", "decode": "traverse", "reconstruct": "reconstruct", "complete": "complete",
-    "colorize": "colorize", "track": "track", "predict": "predict", "encode": "probe",
-}  # fmt: skip
-"""What can be done with a trained method, by its capabilities."""
 
 
 def entry_of(config: Mapping[str, Any]) -> Entry | None:
@@ -157,7 +151,7 @@ def result_lines(
     after = f" in {duration(status.elapsed_seconds)}" if status else ""
     if state == "finished":
         done = f"done{after}" + (f": {headline}" if headline else "")
-        verbs = [verb for need, verb in _COMMANDS.items() if entry and need in entry.capabilities]
+        verbs = [verb for need, verb in USES.items() if entry and need in entry.capabilities]
         if not verbs:
             return [(done, GOOD)]
         more = f" (or {', '.join(verbs[1:])})" if verbs[1:] else ""

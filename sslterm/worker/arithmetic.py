@@ -13,7 +13,7 @@ from sslterm.evaluate.arithmetic import BESIDE, SPACED, Term, arithmetic_panel, 
 from sslterm.evaluate.features import choose, seeded
 from sslterm.evaluate.latent import encodes_for_decoding
 from sslterm.methods.base import Latent
-from sslterm.worker.codes import CODES, decoded, encoded, flat, layout_of
+from sslterm.worker.codes import CODES, OfClass, decoded, encoded, flat, layout_of
 from sslterm.worker.desk import Desk
 from sslterm.worker.outputs import write_output
 from sslterm.worker.requests import Traverse
@@ -26,6 +26,11 @@ def arithmetic(desk: Desk, method: Latent, request: Traverse) -> dict[str, Any]:
     Raises:
         UsageError: it is no sum, or its terms mean nothing here.
     """
+    if isinstance(method, OfClass):
+        raise UsageError(
+            f"{desk.loaded.experiment.run.method} draws a code as the class that it is told: a sum of codes has none",
+            "walk between codes of one class: --from SEED --to SEED --class NAME",
+        )
     written = parse_sum(request.arithmetic)
     ends = request.ends
     if ends == "auto":

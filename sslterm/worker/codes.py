@@ -2,33 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from sslterm.errors import UsageError
 from sslterm.evaluate.features import evaluating, own_randomness
 from sslterm.evaluate.latent import codes_of, decode
-from sslterm.methods.base import Latent
+from sslterm.methods.base import ClassLatent, Latent
 from sslterm.run.panels import Panel
 from sslterm.worker.desk import Desk, one_thread
+from sslterm.worker.sampling import class_number
 
 CODES = 2000
 """Held-out images whose codes tell the range and the directions of a latent space."""
 
 
-def latent_of(desk: Desk) -> Latent:
+class OfClass(nn.Module):
+    """The latent space of a method that is told which class to draw, seen as one class has it."""
+
+    latent_prior: Literal["normal", "none"] = "normal"
+
+    def __init__(self, method: ClassLatent, label: int) -> None:
+        super().__init__()
+        assert isinstance(method, nn.Module)
+        self.method = method
+        self.latent_dim = method.latent_dim
+        self.label = label
+
+    def decode(self, z: Tensor) -> Tensor:
+        """[B, latent_dim] -> [B, C, H, W] in [0, 1]."""
+        images: Tensor = self.method.decode_class(z, torch.full((len(z),), self.label, device=z.device))
+        return images
+
+
+def latent_of(desk: Desk, *, label: str = "") -> Latent:
     """The run's method as one that decodes.
 
+    Args:
+        label: number or name of the class that is drawn; "" for the first, where classes are told apart.
+
     Raises:
-        UsageError: it does not.
+        UsageError: it does not; there is no such class.
     """
     method = desk.loaded.method
+    if isinstance(method, ClassLatent):
+        return OfClass(method, class_number(desk, label) if label else 0)
     if not isinstance(method, Latent):
         raise desk.cannot("traverse")
+    if label:
+        raise UsageError(
+            f"{desk.loaded.experiment.run.method} is not told which class to draw", "leave --class out"
+        )
     return method
+
+
+def of_class(desk: Desk, method: Latent, panel: Panel, stem: str) -> tuple[Panel, str]:
+    """A picture of a latent space and what it is called, which say the class that is drawn, where one is."""
+    if not isinstance(method, OfClass):
+        return panel, stem
+    name = desk.loaded.source.class_names[method.label]
+    return replace(panel, caption=f"{panel.caption} · class {name}"), f"{stem}-class{method.label}"
 
 
 def encoded(desk: Desk, method: Latent, images: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sslterm.catalog import USES
 from sslterm.config.schema import ClipConfig, DataConfig
 from sslterm.data.catalog import SOURCES
 from sslterm.data.decode import UnreadableError, decode
@@ -23,16 +24,9 @@ from sslterm.errors import DataError, UsageError
 from sslterm.evaluate.feature_spaces import encoder_space, pixel_space
 from sslterm.evaluate.features import BATCH, choose
 from sslterm.evaluate.judge import Space, make_space
-from sslterm.methods.base import CAPABILITIES, Encodes
+from sslterm.methods.base import CAPABILITIES, Encodes, Likelihood
 from sslterm.run.layout import RunDirectory
 from sslterm.worker.outputs import Stage
-
-COMMANDS = {
-    "sample": "sample", "traverse": "decode", "reconstruct": "reconstruct", "complete": "complete",
-    "colorize": "colorize", "track": "track", "predict": "predict", "probe": "encode", "evaluate": "log_prob",
-    "export": "encode",
-}  # fmt: skip
-"""The command that makes use of a capability."""
 
 
 class Desk:
@@ -111,9 +105,13 @@ class Desk:
     def cannot(self, command: str) -> UsageError:
         """That the method lacks what `command` needs, and what it can do."""
         method = self.loaded.method
-        can = [name for name, key in COMMANDS.items() if isinstance(method, CAPABILITIES[key])]
-        if "evaluate" not in can and {"sample", "reconstruct", "probe"} & set(can):
-            can.append("evaluate")
+        can = [command for key, command in USES.items() if isinstance(method, CAPABILITIES[key])]
+        can += (
+            ["evaluate"]
+            if isinstance(method, Likelihood) or {"sample", "reconstruct", "probe"} & {*can}
+            else []
+        )
+        can += ["export"] if isinstance(method, Encodes) else []
         name = self.loaded.experiment.run.method
         return UsageError(f"{name} cannot {command}", "it can: " + ", ".join(can) if can else "")
 

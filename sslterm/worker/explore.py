@@ -17,7 +17,7 @@ from sslterm.methods.base import Latent
 from sslterm.run.packed import pack, pack_rows, unpack_rows
 from sslterm.run.panels import Panel
 from sslterm.worker.arithmetic import arithmetic
-from sslterm.worker.codes import CODES, decoded, encoded, flat, latent_of, layout_of
+from sslterm.worker.codes import CODES, decoded, encoded, flat, latent_of, layout_of, of_class
 from sslterm.worker.desk import Desk
 from sslterm.worker.outputs import Report, pack_images, stages, to_bytes, within_bounds, write_output
 from sslterm.worker.requests import Code, Decode, Explore, Interpolate, Traverse
@@ -32,7 +32,7 @@ FINER = 4
 
 def traverse(desk: Desk, request: Traverse, report: Report) -> dict[str, Any]:
     """The plane of a latent space, rows along its directions, a path between two codes, or their arithmetic."""
-    method = latent_of(desk)
+    method = latent_of(desk, label=request.label)
     if request.steps == 1:
         raise UsageError("traverse: steps = 1 is out of range: it must be at least 2")
     stages(report)("decoding", 0, 1)
@@ -48,6 +48,7 @@ def traverse(desk: Desk, request: Traverse, report: Report) -> dict[str, Any]:
         dims, steps = request.dims or 10, request.steps or 11
         panel = walk(method, images, dims=dims, steps=steps, pca=request.pca, seed=request.seed)
         stem = f"traversal-{desk.loaded.images}-seed{request.seed}" + ("-pca" if request.pca else "")
+    panel, stem = of_class(desk, method, panel, stem)
     path = write_output(desk.run, panel, stem, request.out)
     return {"path": path, **layout_of(method, panel)}
 
@@ -69,6 +70,7 @@ def _path(desk: Desk, method: Latent, request: Traverse) -> dict[str, Any]:
     frames = to_bytes(_animation(desk, method, z, kind)) if request.gif else None
     first, last = request.between
     stem = f"path-{desk.loaded.images}-{ends}{first}-{last}"
+    panel, stem = of_class(desk, method, panel, stem)
     path = write_output(desk.run, panel, stem, request.out, also={"z": flat(z)}, frames=frames)
     gif = str(path).rpartition(".")[0] + ".gif" if request.gif else None
     return {"path": path, **layout_of(method, panel), "gif": gif, "kind": kind, "ends": ends}

@@ -40,6 +40,8 @@ class Traverse:
     arithmetic: str = ""
     """"1,4 - 2,5 + 3,6" in place of all that: of the images that `sample` draws (ends = "prior"), or of classes, whose
     code is the mean of held-out images' ("codes"); auto: classes, where images have codes and classes."""
+    label: str = ""
+    """Number or name of the class that is drawn, where the method is told one; "" takes the first."""
     path: Literal["auto", "linear", "spherical"] = "auto"
     """auto: spherical where the prior is normal in more than two dimensions."""
     gif: bool = False

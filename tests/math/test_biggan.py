@@ -284,7 +284,7 @@ def test_a_sample_does_not_depend_on_those_beside_it_and_the_state_not_on_sample
     before = {name: value.clone() for name, value in method.state_dict().items()}
     z, label = torch.randn(6, 12), torch.tensor([0, 1, 2, 0, 1, 2])
     with torch.no_grad():
-        together, alone = method.decode(z, label), method.decode(z[2:3], label[2:3])
+        together, alone = method.decode_class(z, label), method.decode_class(z[2:3], label[2:3])
     torch.testing.assert_close(together[2:3], alone)
     assert not any("running" in name for name in before)
     for name, value in method.state_dict().items():
@@ -340,7 +340,7 @@ def test_a_class_that_is_asked_for_is_drawn_from_the_same_noise() -> None:
     label = torch.tensor([2, 2, 2])
     z = truncated_normal(3, 12, seeded(4))
     with torch.no_grad():
-        assert torch.equal(draw(method, n=3, seed=4, label=label), method.decode(z, label))
+        assert torch.equal(draw(method, n=3, seed=4, label=label), method.decode_class(z, label))
 
 
 # bad input
@@ -388,6 +388,6 @@ def test_walks_lead_from_class_to_class() -> None:
         for start in range(3):
             ends = walks[[10 * start, 10 * start + 9]]
             label = torch.tensor([start, (start + 1) % 3])
-            torch.testing.assert_close(ends, method.decode(codes[[start, start]], label))
+            torch.testing.assert_close(ends, method.decode_class(codes[[start, start]], label))
             row = classes[10 * start : 10 * start + 10]
-            torch.testing.assert_close(row, method.decode(codes, torch.full((10,), start)))
+            torch.testing.assert_close(row, method.decode_class(codes, torch.full((10,), start)))

@@ -95,6 +95,7 @@ class BigGAN(Method):
         """Largest absolute value in a code, in standard deviations."""
 
     couples_batch: ClassVar[bool] = True  # through BatchNorm
+    latent_prior: ClassVar[Literal["normal"]] = "normal"
     seen: Tensor
 
     def __init__(self, config: Config, inputs: Inputs) -> None:
@@ -176,9 +177,9 @@ class BigGAN(Method):
 
     def sample(self, n: int, generator: torch.Generator, label: Tensor | None = None) -> Iterator[Tensor]:
         z = truncated_normal(n, self.latent_dim, generator, self.sampling.truncation)
-        yield self.decode(z, self._draw_labels(n, generator) if label is None else label)
+        yield self.decode_class(z, self._draw_labels(n, generator) if label is None else label)
 
-    def decode(self, z: Tensor, label: Tensor) -> Tensor:
+    def decode_class(self, z: Tensor, label: Tensor) -> Tensor:
         """[B, Z], [B] -> [B, C, S, S] in [0, 1], by the weights and for the truncation that are chosen."""
         generated: Tensor = self._standing()(z, label)
         return (generated + 1) / 2
@@ -207,7 +208,7 @@ class BigGAN(Method):
         rows = min(ROWS, self.classes)
         codes = torch.randn(CODES, self.latent_dim, device=batch.images.device)
         label = torch.arange(rows, device=codes.device)
-        by_class = self.decode(codes.repeat(rows, 1), label.repeat_interleave(CODES))
+        by_class = self.decode_class(codes.repeat(rows, 1), label.repeat_interleave(CODES))
         yield _grid(
             "classes", by_class, f"rows: classes 0 to {rows - 1}, of {self.classes}; columns: one code each"
         )
