@@ -28,7 +28,8 @@ from sslterm.render.evaluated_table import evaluated_markdown
 from sslterm.render.overlay import letter, overlay_plot, overlay_run
 from sslterm.render.side_by_side import Shot
 from sslterm.render.view import Axis, ChartView
-from sslterm.run.comparison import Side, better, main_headline, order, side_of
+from sslterm.run.comparison import Side, better, main_headline, side_of
+from sslterm.run.density import best_first
 from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory, find_run, runs_root
 from sslterm.run.reader import RunReader
@@ -195,7 +196,7 @@ def _sorted(sides: list[Side], readers: Sequence[RunReader], metrics: Sequence[s
         metric, sides_by = metrics[0], sides
     else:
         return sides
-    return [sides[index] for index in order([side.last(metric) for side in sides_by], better(metric))]
+    return [sides[index] for index in best_first(sides_by, metric)]
 
 
 def _overlay(readers: Sequence[RunReader], metric: str, view: ChartView) -> Plot:

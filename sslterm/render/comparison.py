@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sslterm.catalog import CATALOG
@@ -14,6 +14,7 @@ from sslterm.render.charts import unit_of, where_of
 from sslterm.render.overlay import letter, name_of
 from sslterm.render.quantity import duration, number, whole
 from sslterm.run.comparison import Side, about_run, best_of, better, differences, shared_panels
+from sslterm.run.density import densities_of, density_of
 from sslterm.run.reader import RunReader
 from sslterm.run.results import AFTERWARDS
 
@@ -82,7 +83,11 @@ def table_of(sides: Sequence[Side], metrics: Sequence[str]) -> Table:
         Column("images", tuple(whole(side.images) for side in sides), right=True),
     ]
     for metric in metrics:
-        columns += _metric_columns(sides, metric)
+        densities = densities_of(sides, metric)
+        if len(densities) < 2:
+            columns += _metric_columns(sides, metric)
+        for density in densities if len(densities) > 1 else ():
+            columns += _metric_columns(sides, metric, density)
     columns.append(Column("time", tuple(_time(side) for side in sides), right=True))
     return Table(tuple(sides), _common(sides, metrics), tuple(columns), _settings(sides))
 
@@ -92,12 +97,19 @@ def on_same_data(sides: Sequence[Side]) -> bool:
     return all(len({side.config[key] for side in sides if key in side.config}) < 2 for key in _DATA)
 
 
-def _metric_columns(sides: Sequence[Side], metric: str) -> list[Column]:
-    """The last and the best value; the best of all is marked where the runs can be compared."""
+def _metric_columns(sides: Sequence[Side], metric: str, density: str = "") -> list[Column]:
+    """The last and the best value; the best of all is marked where the runs can be compared.
+
+    Args:
+        density: show runs of this density alone.
+    """
+    if density:
+        sides = [side if density_of(side.config) == density else replace(side, results={}) for side in sides]
     direction = better(metric)
     judged = direction if on_same_data(sides) else ""
     unit = unit_of(metric)
     name = name_of(metric).replace(", uses labels)", ")") + (f" {unit}" if unit else "")
+    name += f", {density}" if density else ""
     last = [side.last(metric) for side in sides]
     shown = tuple(number(side.results[metric].last) if metric in side.results else NOTHING for side in sides)
     columns = [Column(name, shown, right=True, best=best_of(last, judged))]
