@@ -63,6 +63,7 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "predict": Command("sslterm.cli.video:predict", "What comes next in a clip."),
         "probe": Command("sslterm.cli.probe:probe", "Measure what the features are good for."),
         "evaluate": Command("sslterm.cli.use:evaluate", "Measure likelihood, fidelity, reconstruction."),
+        "score": Command("sslterm.cli.score:score", "How unlike the training's images is a picture?"),
         "embed": Command("sslterm.cli.features:embed", "Write the features of all images to a file."),
         "export": Command("sslterm.cli.export:export", "Write the networks for other programs to load."),
         "neighbors": Command("sslterm.cli.features:neighbors", "Find the images most like a picture."),

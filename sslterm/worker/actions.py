@@ -49,12 +49,14 @@ from sslterm.worker.requests import (
     Reload,
     Request,
     Sample,
+    Score,
     Search,
     Track,
     Traverse,
 )
 from sslterm.worker.restore import colorize, complete
 from sslterm.worker.sampling import choosing, sample
+from sslterm.worker.scoring import score
 from sslterm.worker.tracking import track
 
 
@@ -85,6 +87,8 @@ def answer(desk: Desk, request: Request, report: Report) -> dict[str, Any]:
         case Evaluate():
             with choosing(desk, request.sampling) as chosen:
                 result = _evaluate(desk, request, report, chosen)
+        case Score():
+            result = score(desk, request, report)
         case Explore():
             result = explore(desk, request)
         case Decode():

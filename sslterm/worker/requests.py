@@ -142,6 +142,20 @@ class Evaluate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Score:
+    """-> {name, kind, protocol, held_out, results, other, path}: how unlike held-out images others are."""
+
+    images: tuple[str, ...] = ()
+    """Files."""
+    data: str = ""
+    """Another data set, by name, or a folder."""
+    n: Natural = 0
+    """Images of a data set; 0 takes 1,000."""
+    seed: Natural = 0
+    out: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Explore:
     """-> {dimensions, prior, origin, families, codes, shape, images}: what there is to explore."""
 
@@ -257,7 +271,7 @@ class Reload:
 
 Request = (
     Sample | Traverse | Reconstruct | Complete | Colorize | Track | Predict
-    | Probe | Evaluate | Explore | Decode | Code | Interpolate | Embed | Neighbours | Features | Search
+    | Probe | Evaluate | Score | Explore | Decode | Code | Interpolate | Embed | Neighbours | Features | Search
     | Export | Reload
 )  # fmt: skip
 REQUESTS: Mapping[str, type[Request]] = {
@@ -270,6 +284,7 @@ REQUESTS: Mapping[str, type[Request]] = {
     "predict": Predict,
     "probe": Probe,
     "evaluate": Evaluate,
+    "score": Score,
     "explore": Explore,
     "decode": Decode,
     "code": Code,

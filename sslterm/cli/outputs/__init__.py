@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sslterm.cli.outputs.figures import Embedded, Evaluated, Exported, Neighbours, Probed
+from sslterm.cli.outputs.figures import Embedded, Evaluated, Exported, Neighbours, Probed, ScoredImages
 from sslterm.cli.outputs.knowledge import (
     DataChecked,
     DataFetched,
@@ -72,6 +72,7 @@ OUTPUTS: Mapping[str, Any] = {
     "predict": Predicted,
     "probe": Probed,
     "evaluate": Evaluated,
+    "score": ScoredImages,
     "embed": Embedded,
     "export": Exported,
     "neighbors": Neighbours,

@@ -103,6 +103,59 @@ class Evaluated(TypedDict):
     pictures: list[Drawn]
 
 
+class MeanLikelihood(TypedDict):
+    nats: Annotated[float, "negative log-likelihood of an image"]
+    bits_per_dim: float
+
+
+class OfHeldOut(MeanLikelihood):
+    n: int
+
+
+class AsUnlike(TypedDict):
+    """The share of held-out images that are at least as unlike, in [0, 1], by each score."""
+
+    likelihood: float
+    typicality: Annotated[float, "by the distance from the mean of held-out images"]
+    complexity: Annotated[float | None, "without what the image takes compressed; null where pixels are bits"]
+
+
+class ScoredImage(MeanLikelihood):
+    image: str
+    as_unlike: AsUnlike
+
+
+class Area(TypedDict):
+    value: Annotated[float, "how often an image of the other data is the more unlike one of a pair"]
+    standard_error: float
+
+
+class Areas(TypedDict):
+    likelihood: Area
+    typicality: Area
+    complexity: Area | None
+
+
+class OtherData(MeanLikelihood):
+    data: str
+    n: int
+    auroc: Areas
+
+
+class ScoredImages(TypedDict):
+    run: str
+    data: str
+    images: Annotated[int, "images that the network was trained on"]
+    name: Annotated[str, "which likelihood"]
+    kind: Literal["exact", "bound", "estimate"]
+    protocol: Annotated[str, "of which density"]
+    seed: int
+    held_out: OfHeldOut
+    results: list[ScoredImage]
+    other: Annotated[OtherData | None, "with --data"]
+    path: Annotated[str | None, "with --data the histogram"]
+
+
 class DrawnMap(TypedDict):
     path: str
     by: Literal["pca", "tsne"]
