@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -180,16 +182,32 @@ class Bernoullis(Method):
         return torch.distributions.Bernoulli(self.chance).log_prob(bits).flatten(1).sum(1)
 
 
-@pytest.mark.parametrize("how", ["dynamic", "threshold"])
+@pytest.mark.parametrize("how", ["dynamic", "fixed", "threshold"])
 def test_the_independent_baseline_is_that_model_on_the_same_bits(how: str) -> None:
     train, test = make_store(400), make_store(250)
     greys = train.images.float() / 255
-    ones = greys.sum(0) if how == "dynamic" else (greys > 0.5).float().sum(0)
+    ones = greys.sum(0) if how == "dynamic" else binarize(greys, how).sum(0)  # type: ignore[arg-type]
     method = Bernoullis((ones + 1) / 402, how)
     nats, bits = likelihood(method, test, seed=3, train=train)
     assert nats["baseline_independent"] == pytest.approx(nats["value"], rel=1e-5)
     assert bits["baseline_independent"] == pytest.approx(bits["value"], rel=1e-5)
     assert "baseline_untrained" not in nats
+
+
+def test_fixed_bits_are_told_by_their_hash() -> None:
+    train, test = make_store(50), make_store(130)
+    method = Bernoullis(torch.full(test.shape, 0.5), "fixed")
+    rows = [
+        next(iter(likelihood(method, test, n=n, seed=seed, train=train)))
+        for n, seed in ((None, 0), (None, 5), (9, 0))
+    ]
+    bits = np.packbits((binarize(test.images.float() / 255, "fixed").flatten(1) > 0).numpy(), axis=1)
+    said = (
+        f"fixed binarization; bits of these images sha256 {hashlib.sha256(bits.tobytes()).hexdigest()[:12]}"
+    )
+    assert [row["protocol"] for row in rows[:2]] == [said, said]  # whatever the seed of an evaluation
+    assert rows[2]["protocol"] != said  # of other images
+    assert rows[0]["value"] == pytest.approx(rows[1]["value"])
 
 
 def test_independent_levels_are_counted_with_one_more_of_each() -> None:

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from sslterm.data.store import Store
 from sslterm.evaluate.features import batches, seeded
-from sslterm.nn.bits import PROTOCOLS, binarize
+from sslterm.nn.bits import PROTOCOLS, Binarization, binarize
 
 LEVELS = 256
-DYNAMIC, THRESHOLD, EIGHT_BITS = PROTOCOLS["dynamic"], PROTOCOLS["threshold"], "8-bit pixels"
-"""How the protocols begin under which it is known what a pixel is."""
+EIGHT_BITS = "8-bit pixels"
+"""How the protocols begin whose pixels are no bits."""
 
 
 def noise_of(device: torch.device, seed: int, number: int) -> torch.Generator:
@@ -40,24 +40,29 @@ def independent_log_probs(
             for part in torch.split(index, size)
         ]
         return torch.cat(parts).cpu().double()
-    if not protocol.startswith((DYNAMIC, THRESHOLD)):
+    how = binarization_of(protocol)
+    if how is None:
         return None
-    dynamic = protocol.startswith(DYNAMIC)
-    logits = _bit_logits(train, dynamic=dynamic)
+    logits = _bit_logits(train, how)
     parts = []
     for number, batch in enumerate(batches(test, index, size=size)):
         generator = noise_of(batch.images.device, seed, number)
-        bits = binarize(batch.images, "dynamic" if dynamic else "threshold", generator)
+        bits = binarize(batch.images, how, generator)
         log_p = -F.binary_cross_entropy_with_logits(logits.expand_as(bits), bits, reduction="none")
         parts.append(log_p.flatten(1).sum(1))
     return torch.cat(parts).cpu().double()
 
 
-def _bit_logits(train: Store, *, dynamic: bool) -> Tensor:
+def binarization_of(protocol: str) -> Binarization | None:
+    """How a protocol makes bits; None where its pixels are none."""
+    return next((how for how, name in PROTOCOLS.items() if protocol.startswith(name)), None)
+
+
+def _bit_logits(train: Store, how: Binarization) -> Tensor:
     """Of every pixel being 1, [C, H, W] float32."""
     ones = torch.zeros(train.shape, device=train.device)
     for batch in batches(train):
-        ones += (batch.images if dynamic else (batch.images > 0.5).float()).sum(0)
+        ones += (batch.images if how == "dynamic" else binarize(batch.images, how)).sum(0)
     return ((ones + 1) / (len(train) + 1 - ones)).log()
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,9 +23,10 @@ from sslterm.evaluate.features import (
     own_randomness,
     seeded,
 )
-from sslterm.evaluate.independent import independent_log_probs, noise_of
+from sslterm.evaluate.independent import binarization_of, independent_log_probs, noise_of
 from sslterm.methods.base import Likelihood
 from sslterm.nn.ais import BETAS, CHAINS, LogZ
+from sslterm.nn.bits import binarize
 
 BATCH = 100
 """Images in a forward pass. Fixed, and every pass has its own seed, so that the bound and the
@@ -171,6 +174,8 @@ def likelihood(
     if isinstance(method, Unnormalized):
         log_z = log_z_of(method, seed=seed, betas=betas, chains=chains, progress=progress)
         about["protocol"] = f"{method.likelihood_protocol}; log Z by AIS, {betas:,} betas, {chains:,} chains"
+    if binarization_of(method.likelihood_protocol) == "fixed":
+        about["protocol"] += f"; bits of these images sha256 {_digest_of_bits(test, index)[:12]}"
     nats = -log_probs(method, test, index, seed=seed, log_z=log_z, progress=progress)
     baselines = dict(_baselines(method.likelihood_protocol, train, untrained, test, index, seed=seed))
     for title, unit, factor in (
@@ -194,6 +199,15 @@ def likelihood(
         nats = -log_probs(method, test, index, seed=seed, k=k, progress=progress)
         baselines.pop("baseline_untrained", None)  # its bound of k samples costs as much as the trained one's
         yield _result(f"iw_nll_nats@{k}", nats, "nats", "bound", about | baselines)
+
+
+def _digest_of_bits(test: Store, index: Tensor) -> str:
+    """SHA-256 of the fixed bits of images in the order of the data set, eight to a byte, each image from a byte of its own."""
+    digest = hashlib.sha256()
+    for batch in batches(test, index.sort().values, size=BATCH):
+        bits = binarize(batch.images, "fixed").flatten(1).cpu().numpy().astype(bool)
+        digest.update(np.packbits(bits, axis=1).tobytes())
+    return digest.hexdigest()
 
 
 def _baselines(

@@ -16,7 +16,7 @@ from sslterm.errors import UsageError
 from sslterm.nn.bits import PROTOCOLS, binarize, dequantize, dequantize_at_random
 
 DecoderKind = Literal["bernoulli", "gaussian"]
-Binarized = Literal["dynamic", "threshold", "none"]
+Binarized = Literal["dynamic", "fixed", "threshold", "none"]
 
 
 def check_observation(decoder: DecoderKind, binarization: Binarized) -> None:
@@ -28,7 +28,7 @@ def check_observation(decoder: DecoderKind, binarization: Binarized) -> None:
     if (decoder == "bernoulli") == (binarization == "none"):
         raise UsageError(
             f"method.decoder = {decoder!r} does not go with method.binarization = {binarization!r}",
-            "a bernoulli decoder needs dynamic or threshold, a gaussian one none",
+            "a bernoulli decoder needs dynamic, fixed or threshold, a gaussian one none",
         )
 
 

@@ -176,7 +176,10 @@ class Codes(PixelValues):
 
 
 def values_of_pixels(
-    output: Output, channels: int, binarization: Literal["dynamic", "threshold", "none"], mixtures: int
+    output: Output,
+    channels: int,
+    binarization: Literal["dynamic", "fixed", "threshold", "none"],
+    mixtures: int,
 ) -> PixelValues:
     """The kind that a preset's `[method]` names, for images of `channels`."""
     if output == "categorical" or binarization == "none":

@@ -12,7 +12,11 @@ from typing import Any, Final
 from sslterm.run.comparison import Side, better, order
 
 _LIKELIHOODS: Final = ("_nats", "_bits_per_dim")
-_BITS: Final = {"dynamic": "dynamic binarization", "threshold": "binarized at 0.5"}
+_BITS: Final = {
+    "dynamic": "dynamic binarization",
+    "fixed": "fixed binarization",
+    "threshold": "binarized at 0.5",
+}
 EIGHT_BITS: Final = "8-bit pixels"
 
 

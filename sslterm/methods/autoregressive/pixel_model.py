@@ -60,7 +60,7 @@ class PixelConfig:
     output: Output
     mixtures: Natural
     """Logistics in a mixture; 0 for the other outputs."""
-    binarization: Literal["dynamic", "threshold", "none"]
+    binarization: Literal["dynamic", "fixed", "threshold", "none"]
     """How greys become bits; "none" for the other outputs."""
 
     def __post_init__(self) -> None:

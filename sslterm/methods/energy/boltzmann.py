@@ -72,7 +72,7 @@ class Boltzmann(Method):
 
     def mean_bits(self, images: Tensor) -> Tensor:
         """Of greys [B, 1, H, W], what `observe` gives on average, [B, V]."""
-        return self.observe(images) if self.binarization == "threshold" else images.flatten(1)
+        return images.flatten(1) if self.binarization == "dynamic" else self.observe(images)
 
     def observe(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Bits [B, V] of greys [B, 1, H, W]; without a generator, the training's draw."""
