@@ -202,7 +202,7 @@ def likelihood(
 
 
 def _digest_of_bits(test: Store, index: Tensor) -> str:
-    """SHA-256 of the fixed bits of images in the order of the data set, eight to a byte, each image from a byte of its own."""
+    """SHA-256 of the fixed bits of images in the order of the data set: eight to a byte, a new byte for each image."""
     digest = hashlib.sha256()
     for batch in batches(test, index.sort().values, size=BATCH):
         bits = binarize(batch.images, "fixed").flatten(1).cpu().numpy().astype(bool)
