@@ -129,7 +129,7 @@ def _result(
         ]
         if mine is not None
         else [],
-        "varies": mine is not None and mine.varies,
+        "varies": mine is not None and all(one.varies for one in timings if one.turns),
         "process_bytes": memory,
     }
 

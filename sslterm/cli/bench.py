@@ -122,8 +122,10 @@ def bench(
             break
     if as_json:
         print_json({"machine": machine, "methods": found, "interrupted": interrupted})
-    elif alone and found:
-        print_measured(found[0])
+    elif not alone:
+        rows.close()
+    elif found:
+        print_measured(found[0], threads=machine["threads"])
     if interrupted:
         raise typer.Exit(int(ExitCode.STOPPED))
     if any("error" in one for one in found):

@@ -8,11 +8,11 @@ from typing import Any
 
 from sslterm.cli.output import print_fields, print_line, print_table
 from sslterm.config.schema import Experiment
-from sslterm.render.quantity import amount, duration, memory, number
+from sslterm.render.quantity import column, duration, memory, number
 
 BUSY = 0.1
 """Share of the processors that other programs may have without a word about it."""
-NOT_COUNTED = "TRAINING is the whole preset at that rate, without evaluations, panels and checkpoints."
+NOT_COUNTED = "without evaluations, panels and checkpoints"
 
 
 def print_machine(machine: Mapping[str, Any]) -> None:
@@ -25,12 +25,14 @@ def print_machine(machine: Mapping[str, Any]) -> None:
     )
 
 
-def print_measured(one: Mapping[str, Any]) -> None:
+def print_measured(one: Mapping[str, Any], *, threads: int) -> None:
     """A preset in every precision, and where the time of its step goes."""
     *frames, channels, height, width = one["shape"]
     of = f"clips of {frames[0]} frames of" if frames else "images of"
     batch = f"batches of {one['batch']:,} {of} {width}x{height}x{channels}"
-    print_fields([("preset", f"{one['method']}/{one['preset']}, {one['parameters']:,} parameters, {batch}")])
+    print_fields(
+        [(f"{'preset':7}", f"{one['method']}/{one['preset']}, {one['parameters']:,} parameters, {batch}")]
+    )
     print_line()
     _print_timings(one)
     print_line()
@@ -40,55 +42,52 @@ def print_measured(one: Mapping[str, Any]) -> None:
     fields = [("fastest", _fastest(one)), ("course", _course(one)), ("epochs", _epochs(one))]
     if one["process_bytes"]:
         fields.append(("memory", f"{memory(one['process_bytes'])} at most, torch and the data included"))
-    fields.append(("busy", _busy(one)))
+    fields.append(("busy", _busy(one, threads)))
+    fields.append(("training", f"all {one['total_images']:,} images at that rate, {NOT_COUNTED}"))
     print_fields(fields)
-    print_line(NOT_COUNTED)
     if one["interrupted"]:
         print_line("Stopped early: this is what was measured until then.")
 
 
 def _print_timings(one: Mapping[str, Any]) -> None:
-    on_gpu = any(timing["memory_bytes"] is not None for timing in one["timings"])
-    header = ["PRECISION", "IMAGES/S", "MS A STEP", "QUARTILES", "STEPS", "TRAINING"]
-    header += ["MEMORY"] if on_gpu else []
+    timings = one["timings"]
+    on_gpu = any(timing["memory_bytes"] is not None for timing in timings)
+    header = ["PRECISION", "IMAGES/S", "MS A STEP", "QUARTILES", "TRAINING", *(["MEMORY"] if on_gpu else [])]
+    measured = [timing for timing in timings if timing["images_per_second"] is not None]
+    times = column([value for each in measured for value in (each["ms_per_step"], *each["ms_quartiles"])])
     rows = []
-    for timing in one["timings"]:
-        row = [_name(timing), *_speed(timing)]
-        quartiles = " - ".join(number(each, 3) for each in timing["ms_quartiles"] or [])
-        row[3:3] = [quartiles, f"{timing['steps']:,}"]
-        row += [memory(timing["memory_bytes"]) if timing["memory_bytes"] else ""] if on_gpu else []
+    for place, timing in enumerate(measured):
+        step, low, high = times[3 * place : 3 * place + 3]
+        row = [_name(timing), rate(timing["images_per_second"]), step, f"{low}-{high}"]
+        row += [duration(timing["preset_seconds"]), *([memory(timing["memory_bytes"])] if on_gpu else [])]
         rows.append([*row, _taken(one, timing)])
     print_table([*header, "TAKEN BY"], rows, right=[name for name in header if name != "PRECISION"])
-    for timing in one["timings"]:
+    for timing in timings:
         if timing["fault"]:
             print_line(f"{_name(timing)}: {timing['fault']}")
 
 
 def _name(timing: Mapping[str, Any]) -> str:
-    return f"{timing['precision']}, compiled" if timing["compile"] else str(timing["precision"])
+    return f"{timing['precision']}+compile" if timing["compile"] else str(timing["precision"])
 
 
-def _speed(timing: Mapping[str, Any]) -> list[str]:
-    """Images a second, milliseconds a step, the time of the training."""
-    if timing["images_per_second"] is None:
-        return ["", "", ""]
-    rate, step = amount(timing["images_per_second"]), number(timing["ms_per_step"], 3)
-    return [rate, step, duration(timing["preset_seconds"])]
+def rate(images_per_second: float) -> str:
+    """Whole images where they are many: 12,804, 61.9."""
+    return f"{images_per_second:,.0f}" if images_per_second >= 100 else number(images_per_second, 3)
 
 
 def _taken(one: Mapping[str, Any], timing: Mapping[str, Any]) -> str:
-    """Who takes a precision: "auto", and the preset where it asks for one by name."""
-    names = ["auto"] if timing["auto"] else []
-    if timing["taken"] and (one["precision_asked"] != "auto" or timing["compile"]):
-        names.append("the preset")
-    return ", ".join(names)
+    """Who takes a precision: "auto", the preset where it asks for one by name, or both."""
+    by_name = timing["taken"] and (one["precision_asked"] != "auto" or timing["compile"])
+    return ("both" if by_name else "auto") if timing["auto"] else "preset" if by_name else ""
 
 
 def _print_parts(one: Mapping[str, Any]) -> None:
     taken = next(timing for timing in one["timings"] if timing["taken"])
+    times = column([part["ms"] for part in one["parts"]])
     rows = [
-        [part["part"], number(part["ms"], 3), f"{100 * part['share']:.0f} %", part["about"]]
-        for part in one["parts"]
+        [part["part"], ms, f"{100 * part['share']:.0f} %", part["about"]]
+        for part, ms in zip(one["parts"], times, strict=True)
     ]
     print_table([f"A STEP IN {_name(taken).upper()}", "MS", "SHARE", ""], rows, right=("MS", "SHARE"))
 
@@ -100,6 +99,8 @@ def _fastest(one: Mapping[str, Any]) -> str:
         return ""
     best = max(timed, key=lambda timing: timing["images_per_second"])
     slowest = min(timed, key=lambda timing: timing["images_per_second"])
+    if best["ms_quartiles"][1] >= slowest["ms_quartiles"][0]:
+        return f"none for sure: the quartiles of {_name(best)} and {_name(slowest)} overlap"
     times = best["images_per_second"] / slowest["images_per_second"]
     said = f"{_name(best)}, {times:.2f} times as fast as {_name(slowest)}"
     if best["taken"]:
@@ -113,26 +114,25 @@ def _course(one: Mapping[str, Any]) -> str:
     if not one["varies"]:
         return ""
     points = (
-        f"{number(point['ms_per_step'], 3)} at {100 * point['progress']:.0f} %" for point in one["course"]
+        f"{number(point['ms_per_step'], 3)} at {100 * point['progress']:g} %" for point in one["course"]
     )
     return f"ms a step: {', '.join(points)} of the training"
 
 
-def _busy(one: Mapping[str, Any]) -> str:
-    """Whether others had the machine too: threads then wait for each other."""
-    if one["others_share"] < BUSY:
-        return ""
-    share = f"{100 * one['others_share']:.0f} %"
-    return (
-        f"other programs had {share} of the processors meanwhile; one thread may do better: OMP_NUM_THREADS=1"
-    )
-
-
 def _epochs(one: Mapping[str, Any]) -> str:
+    """What happens before every epoch, where it takes its time."""
     seconds = one["epoch_begins_seconds"]
     if seconds * one["epochs"] < 1:
         return ""
-    return f"{one['epochs']:,}, each begun in {number(seconds, 3)} s, which TRAINING includes"
+    return f"{one['epochs']:,}, each begun in {number(seconds, 3)} s, which the training includes"
+
+
+def _busy(one: Mapping[str, Any], threads: int) -> str:
+    """Whether others had the machine too: threads then wait for each other."""
+    if one["others_share"] < BUSY:
+        return ""
+    said = f"other programs had {100 * one['others_share']:.0f} % of the processors meanwhile"
+    return f"{said}; one thread may do better: OMP_NUM_THREADS=1" if threads > 1 else said
 
 
 class Rows:
@@ -157,8 +157,15 @@ class Rows:
             self._print(place, after=one["error"])
         else:
             timing = one["timings"][0]
-            self._print([*place, timing["precision"], *_speed(timing)])
+            speed = [rate(timing["images_per_second"]), number(timing["ms_per_step"], 3)]
+            self._print([*place, timing["precision"], *speed, duration(timing["preset_seconds"])])
         sys.stdout.flush()
+
+    def close(self) -> None:
+        """Say what the last column is, if there are rows."""
+        if self.begun:
+            print_line()
+            print_fields([("training", f"the whole preset at that rate, {NOT_COUNTED}")])
 
     def _print(self, cells: Sequence[str], *, after: str = "", dim: bool = False) -> None:
         shown = [

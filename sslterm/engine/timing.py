@@ -33,7 +33,8 @@ TURNS = 8
 """Turns that the time is divided into."""
 FEWEST_TURNS = 3
 """However long they take."""
-CLEARLY = 1.2
+CLEARLY = 1.3
+"""How many times as long a step has to take at one point as at another for it to be more than noise."""
 
 Now = Callable[[], float]
 Progress = Callable[[str, int, int], None]

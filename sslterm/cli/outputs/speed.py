@@ -17,7 +17,7 @@ class BenchMachine(TypedDict):
 
 
 class Timed(TypedDict):
-    """The training step in one precision; numbers are null where there is a fault."""
+    """The training step in one precision; numbers are null where there is a fault, or an interrupt came first."""
 
     precision: Precision
     compile: Annotated[bool, "by torch.compile, as train.compile asks for"]
