@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sslterm.catalog import CATALOG, find_method
-from sslterm.cli.bench_output import Rows, print_machine, print_measured
+from sslterm.cli.bench_output import Rows, machine_fields, print_measured
 from sslterm.cli.complete import complete_key, complete_method, complete_preset, complete_source
 from sslterm.cli.machine import find_processor
 from sslterm.cli.options import AsJson, Device
-from sslterm.cli.output import print_json
+from sslterm.cli.output import print_fields, print_json
 from sslterm.cli.preview import Preview
 from sslterm.config.presets import default_preset
 from sslterm.config.resolve import resolve
@@ -101,8 +101,8 @@ def bench(
     machine = {"processor": processor["name"], "cores": processor["usable"], **timer.machine}
     alone = len(experiments) == 1
     rows = Rows(experiments)
-    if not as_json:
-        print_machine(machine)
+    if not as_json and not alone:
+        print_fields(machine_fields(machine))
     found, interrupted = [], False
     for number, experiment in enumerate(experiments, 1):
         place = "" if alone else f"{number} of {len(experiments)}  {experiment.run.method}: "
@@ -125,7 +125,7 @@ def bench(
     elif not alone:
         rows.close()
     elif found:
-        print_measured(found[0], threads=machine["threads"])
+        print_measured(found[0], machine)
     if interrupted:
         raise typer.Exit(int(ExitCode.STOPPED))
     if any("error" in one for one in found):

@@ -15,24 +15,22 @@ BUSY = 0.1
 NOT_COUNTED = "without evaluations, panels and checkpoints"
 
 
-def print_machine(machine: Mapping[str, Any]) -> None:
+def machine_fields(machine: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was timed on, for `print_fields`."""
     cores = f"{machine['cores']:g} core" + ("" if machine["cores"] == 1 else "s")
-    print_fields(
-        [
-            ("machine", f"{machine['processor']}, {cores} usable"),
-            ("device", f"{machine['device']}, torch {machine['torch']}"),
-        ]
-    )
+    return [
+        ("machine", f"{machine['processor']}, {cores} usable"),
+        ("device", f"{machine['device']}, torch {machine['torch']}"),
+    ]
 
 
-def print_measured(one: Mapping[str, Any], *, threads: int) -> None:
+def print_measured(one: Mapping[str, Any], machine: Mapping[str, Any]) -> None:
     """A preset in every precision, and where the time of its step goes."""
     *frames, channels, height, width = one["shape"]
     of = f"clips of {frames[0]} frames of" if frames else "images of"
     batch = f"batches of {one['batch']:,} {of} {width}x{height}x{channels}"
-    print_fields(
-        [(f"{'preset':7}", f"{one['method']}/{one['preset']}, {one['parameters']:,} parameters, {batch}")]
-    )
+    about = f"{one['method']}/{one['preset']}, {one['parameters']:,} parameters, {batch}"
+    print_fields([*machine_fields(machine), ("preset", about)])
     print_line()
     _print_timings(one)
     print_line()
@@ -42,7 +40,7 @@ def print_measured(one: Mapping[str, Any], *, threads: int) -> None:
     fields = [("fastest", _fastest(one)), ("course", _course(one)), ("epochs", _epochs(one))]
     if one["process_bytes"]:
         fields.append(("memory", f"{memory(one['process_bytes'])} at most, torch and the data included"))
-    fields.append(("busy", _busy(one, threads)))
+    fields.append(("busy", _busy(one, machine["threads"])))
     fields.append(("training", f"all {one['total_images']:,} images at that rate, {NOT_COUNTED}"))
     print_fields(fields)
     if one["interrupted"]:
