@@ -16,7 +16,8 @@ from sslterm.config.schema import DataConfig, Experiment
 from sslterm.data.source import Source, load_source
 from sslterm.engine.breakdown import PARTS, parts_of
 from sslterm.engine.build import describe_device, find_device
-from sslterm.engine.timing import POINTS, Progress, Steps, Timing, time_variants, variants_of
+from sslterm.engine.timing import Progress, Steps, time_variants, variants_of
+from sslterm.engine.turns import POINTS, Timing
 from sslterm.errors import DeviceError, SsltermError
 
 OUT_OF_MEMORY = DeviceError(

@@ -12,7 +12,8 @@ from sslterm.config.schema import Experiment
 from sslterm.data.source import load_source
 from sslterm.engine import timing
 from sslterm.engine.breakdown import PARTS, Stopwatch, parts_of
-from sslterm.engine.timing import POINTS, Steps, Timing, Turn, Variant, time_variants, variants_of
+from sslterm.engine.timing import Steps, time_variants, variants_of
+from sslterm.engine.turns import POINTS, Timing, Turn, Variant
 from sslterm.errors import DivergedError
 from tests.conformance.shrink import shrink
 

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from sslterm.catalog import CATALOG, find_method
-from sslterm.cli.bench_output import Rows, machine_fields, print_measured
+from sslterm.cli.bench_output import Rows, print_measured
 from sslterm.cli.complete import complete_key, complete_method, complete_preset, complete_source
 from sslterm.cli.machine import find_processor
 from sslterm.cli.options import AsJson, Device
-from sslterm.cli.output import print_fields, print_json
+from sslterm.cli.output import print_json
 from sslterm.cli.preview import Preview
 from sslterm.config.presets import default_preset
 from sslterm.config.resolve import resolve
+from sslterm.config.schema import Experiment
 from sslterm.data.catalog import SOURCES
 from sslterm.errors import ExitCode, SsltermError
-
-if TYPE_CHECKING:
-    from sslterm.bench import Bench
-    from sslterm.config.schema import Experiment
 
 MOST_SECONDS = 3600.0
 
@@ -82,8 +80,8 @@ def bench(
     \b
     Examples:
       sslterm bench vae
-      sslterm bench simclr --set train.batch=512 --device cuda
-      sslterm bench vae dcgan ddpm --seconds 1 --json
+      sslterm bench simclr --set train.batch=512
+      sslterm bench vae gan rbm --seconds 1 --json
       sslterm bench                          every method, for minutes
     """
     names = list(dict.fromkeys(find_method(name).name for name in method or CATALOG))
@@ -94,35 +92,21 @@ def bench(
         )
         for name in names
     ]  # fmt: skip
-    processor = find_processor()
     from sslterm.bench import Bench  # imports torch
 
-    timer = Bench(device)
+    timer, processor = Bench(device), find_processor()
     machine = {"processor": processor["name"], "cores": processor["usable"], **timer.machine}
     alone = len(experiments) == 1
-    rows = Rows(experiments)
-    if not as_json and not alone:
-        print_fields(machine_fields(machine))
-    found, interrupted = [], False
-    for number, experiment in enumerate(experiments, 1):
-        place = "" if alone else f"{number} of {len(experiments)}  {experiment.run.method}: "
-        try:
-            one = _measure(timer, experiment, place, seconds=seconds, compare=alone)
-        except KeyboardInterrupt:
-            interrupted = True
-            break
-        except SsltermError as error:
-            if alone:
-                raise
-            one = {"method": experiment.run.method, "preset": experiment.run.preset, "error": error.message}
+    rows = None if as_json or alone else Rows(experiments, machine)
+    found = []
+    for one in _measure_each(experiments, timer.measure, seconds=seconds):
         found.append(one)
-        if not as_json and not alone:
+        if rows is not None:
             rows.show(one)
-        if interrupted := one.get("interrupted", False):
-            break
+    interrupted = len(found) < len(experiments) or any(one.get("interrupted") for one in found)
     if as_json:
         print_json({"machine": machine, "methods": found, "interrupted": interrupted})
-    elif not alone:
+    elif rows is not None:
         rows.close()
     elif found:
         print_measured(found[0], machine)
@@ -132,14 +116,32 @@ def bench(
         raise typer.Exit(int(ExitCode.FAILED))
 
 
-def _measure(
-    timer: Bench, experiment: Experiment, place: str, *, seconds: float, compare: bool
-) -> dict[str, Any]:
-    """Time a preset, with a line of progress on a terminal."""
-    with Preview() as preview:
+def _measure_each(
+    experiments: Sequence[Experiment], measure: Callable[..., dict[str, Any]], *, seconds: float
+) -> Iterator[dict[str, Any]]:
+    """What `measure` says of each, with a line of progress on a terminal; an interrupt ends it.
 
-        def progress(stage: str, done: int, total: int) -> None:
-            preview.progress({"stage": f"{place}{stage}", "done": done, "total": total})
+    Raises:
+        SsltermError: there is but one, and it cannot be timed; of several, the others still are.
+    """
+    alone = len(experiments) == 1
+    for number, experiment in enumerate(experiments, 1):
+        method, preset = experiment.run.method, experiment.run.preset
+        place = "" if alone else f"{number} of {len(experiments)}  {method}: "
+        try:
+            with Preview() as preview:
 
-        progress("building the networks", 0, 0)
-        return timer.measure(experiment, progress, seconds=seconds, compare=compare)
+                def progress(stage: str, done: int, total: int, place: str = place) -> None:
+                    preview.progress({"stage": f"{place}{stage}", "done": done, "total": total})
+
+                progress("building the networks", 0, 0)
+                one = measure(experiment, progress, seconds=seconds, compare=alone)
+        except KeyboardInterrupt:
+            return
+        except SsltermError as error:
+            if alone:
+                raise
+            one = {"method": method, "preset": preset, "error": error.message}
+        yield one
+        if one.get("interrupted"):
+            return

@@ -15,7 +15,7 @@ BUSY = 0.1
 NOT_COUNTED = "without evaluations, panels and checkpoints"
 
 
-def machine_fields(machine: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _machine_fields(machine: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What was timed on, for `print_fields`."""
     cores = f"{machine['cores']:g} core" + ("" if machine["cores"] == 1 else "s")
     return [
@@ -30,7 +30,7 @@ def print_measured(one: Mapping[str, Any], machine: Mapping[str, Any]) -> None:
     of = f"clips of {frames[0]} frames of" if frames else "images of"
     batch = f"batches of {one['batch']:,} {of} {width}x{height}x{channels}"
     about = f"{one['method']}/{one['preset']}, {one['parameters']:,} parameters, {batch}"
-    print_fields([*machine_fields(machine), ("preset", about)])
+    print_fields([*_machine_fields(machine), ("preset", about)])
     print_line()
     _print_timings(one)
     print_line()
@@ -138,15 +138,17 @@ class Rows:
 
     HEADER = ("METHOD", "PRESET", "PRECISION", "IMAGES/S", "MS A STEP", "TRAINING")
 
-    def __init__(self, experiments: Sequence[Experiment]) -> None:
+    def __init__(self, experiments: Sequence[Experiment], machine: Mapping[str, Any]) -> None:
+        self.machine = machine
         named = [(experiment.run.method, experiment.run.preset) for experiment in experiments]
         method, preset = (max(map(len, column)) for column in zip(*named, strict=True))
         self.widths = (max(method, 6), max(preset, 6), 9, 9, 9, 10)
         self.begun = False
 
     def show(self, one: Mapping[str, Any]) -> None:
-        """Print a row, under a header if it is the first."""
+        """Print a row, under the machine and a header if it is the first."""
         if not self.begun:
+            print_fields(_machine_fields(self.machine))
             print_line()
             self._print(self.HEADER, dim=True)
             self.begun = True

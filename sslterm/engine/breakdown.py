@@ -12,7 +12,8 @@ from torch.overrides import TorchFunctionMode
 from sslterm import augment
 from sslterm.data.batch import Batch
 from sslterm.data.stream import BatchStream
-from sslterm.engine.timing import POINTS, Steps, Variant
+from sslterm.engine.timing import Steps
+from sslterm.engine.turns import POINTS, Variant
 from sslterm.engine.update import Updater
 from sslterm.methods.base import LossFn
 
