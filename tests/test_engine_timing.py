@@ -174,9 +174,14 @@ def test_what_cannot_be_compiled_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_losses_that_may_not_be_compiled_are_not_timed_as_if_they_were() -> None:
-    plain, compiled = timed(steps_of(shrink("nade", "digits")), FLOAT32, COMPILED, seconds=0.0)
+    steps = steps_of(shrink("nade", "digits"))
+    steps.taken = COMPILED
+    plain, compiled = timed(steps, FLOAT32, COMPILED, seconds=0.0)
     assert compiled.fault == "none of its losses can be compiled"
     assert plain.fault == ""
+    assert steps.taken == FLOAT32  # which they are trained in
+    (alone,) = timed(steps_of(shrink("nade", "digits")), COMPILED, seconds=0.0)
+    assert (alone.fault, len(alone.turns)) == ("", 3)
 
 
 def test_a_loss_that_is_not_finite_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -207,6 +207,10 @@ def time_variants(
     for timing in timings:
         progress(f"warming up {timing.variant}", 0, 0)
         counts[timing.variant] = _warm_up(steps, timing, seconds)
+        twice = timing.variant.compile and len(timings) > 1 and not timing.fault
+        if twice and not steps.updater(timing.variant).compiles:
+            timing.fault = "none of its losses can be compiled"
+            steps.taken = replace(steps.taken, compile=False)  # which is the same
     turn, spent = 0, 0.0
     while turn < FEWEST_TURNS or (spent < seconds and turn < 2 * TURNS):
         able = [timing for timing in timings if not timing.fault]
@@ -239,8 +243,6 @@ def _warm_up(steps: Steps, timing: Timing, seconds: float) -> int:
     variant = timing.variant
     try:
         cold = steps.take_turn(variant, 1)
-        if variant.compile and not steps.updater(variant).compiles:
-            timing.fault = "none of its losses can be compiled"
     except SsltermError:
         raise
     except torch.OutOfMemoryError:
