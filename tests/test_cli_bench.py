@@ -176,6 +176,7 @@ def test_an_interrupt_before_anything_was_measured(cli: Cli, monkeypatch: pytest
     assert answer.code == 130
     assert re.search(r"^vae +digits +float32 ", answer.out, re.MULTILINE)
     assert not re.search(r"^rbm", answer.out, re.MULTILINE)
+    assert answer.out.endswith("stopped   after 1 of 2 methods\n")
 
 
 @pytest.mark.parametrize(

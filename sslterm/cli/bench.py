@@ -107,7 +107,7 @@ def bench(
     if as_json:
         print_json({"machine": machine, "methods": found, "interrupted": interrupted})
     elif rows is not None:
-        rows.close()
+        rows.close(f"after {len(found)} of {len(experiments)} methods" if interrupted else "")
     elif found:
         print_measured(found[0], machine)
     if interrupted:

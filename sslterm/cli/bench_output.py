@@ -161,11 +161,12 @@ class Rows:
             self._print([*place, timing["precision"], *speed, duration(timing["preset_seconds"])])
         sys.stdout.flush()
 
-    def close(self) -> None:
-        """Say what the last column is, if there are rows."""
+    def close(self, stopped: str) -> None:
+        """Say what the last column is, if there are rows, and where it was stopped ("" where it was not)."""
         if self.begun:
             print_line()
-            print_fields([("training", f"the whole preset at that rate, {NOT_COUNTED}")])
+            about = f"the whole preset at that rate, {NOT_COUNTED}"
+            print_fields([("training", about), ("stopped", stopped)])
 
     def _print(self, cells: Sequence[str], *, after: str = "", dim: bool = False) -> None:
         shown = [
