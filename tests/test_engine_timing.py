@@ -63,6 +63,20 @@ def timed(steps: Steps, *variants: Variant, seconds: float) -> list[Timing]:
     return timings
 
 
+def test_progress_says_how_many_turns_there_will_be() -> None:
+    told: list[tuple[int, int]] = []
+    steps = fake_steps(lambda *_: 0.125)
+    timings: list[Timing] = []
+    time_variants(
+        steps,
+        [FLOAT32],
+        seconds=8.0,
+        timings=timings,
+        progress=lambda what, done, total: told.append((done, total)) if what == "timing" else None,
+    )
+    assert told == [(turn, 8) for turn in range(1, 9)]
+
+
 def test_turns_are_as_many_as_there_is_time_for() -> None:
     (one,) = timed(fake_steps(lambda *_: 0.125), FLOAT32, seconds=8.0)
     assert [turn.steps for turn in one.turns] == [2] * 8  # at each of four points
@@ -168,7 +182,9 @@ def test_what_cannot_be_compiled_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
         raise RuntimeError("no compiler\nand more")
 
     monkeypatch.setattr(torch, "compile", fail)
-    plain, compiled = timed(steps_of(shrink("vae", "digits")), FLOAT32, COMPILED, seconds=0.0)
+    steps = steps_of(shrink("vae", "digits"))
+    steps.taken = COMPILED
+    plain, compiled = timed(steps, FLOAT32, COMPILED, seconds=0.0)
     assert compiled.fault == "cannot be compiled: RuntimeError: no compiler"
     assert (plain.fault, len(plain.turns)) == ("", 3)
 

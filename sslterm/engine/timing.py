@@ -201,7 +201,7 @@ def time_variants(
     Raises:
         DivergedError: a loss is not finite.
     """
-    steps.begin(steps.taken, progress)
+    steps.begin(replace(steps.taken, compile=False), progress)
     timings.extend(Timing(variant) for variant in variants)
     counts: dict[Variant, int] = {}
     for timing in timings:
@@ -220,7 +220,8 @@ def time_variants(
             _take_turn(steps, timing, counts[timing.variant]) for timing in able[:: 1 - 2 * (turn % 2)]
         )
         turn += 1
-        progress(f"timing {len(able)} ways" if len(able) > 1 else "timing", turn, max(TURNS, turn))
+        total = max(FEWEST_TURNS, turn, round(turn * seconds / max(spent, 1e-9)))
+        progress(f"timing {len(able)} ways" if len(able) > 1 else "timing", turn, total)
 
 
 def _take_turn(steps: Steps, timing: Timing, count: int) -> float:
