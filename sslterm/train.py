@@ -31,7 +31,7 @@ from sslterm.config.schema import Experiment
 from sslterm.data.oddities import oddities
 from sslterm.data.source import Source, load_source
 from sslterm.engine import distributed
-from sslterm.engine.build import find_device
+from sslterm.engine.build import describe_device, find_device
 from sslterm.engine.checkpoint import newest_checkpoint
 from sslterm.engine.controls import Controls
 from sslterm.engine.initial import begin_with, read_weights
@@ -74,7 +74,7 @@ def train_run(run: RunDirectory, *, device: str = "auto", report: Report = lambd
                 state="starting",
                 total_images=experiment.train.images,
                 started=time.time(),
-                device=_describe(here),
+                device=describe_device(here),
             ),
             draw=write_png,
             report=report if mirror is None else _both(report, mirror),
@@ -227,14 +227,6 @@ def _said_plainly(run: RunDirectory) -> Iterator[None]:
         raise SsltermError(first_line, f"the whole trace is in {run.events}") from error
 
 
-def _describe(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    if device.type == "cpu":
-        return f"cpu ({torch.get_num_threads()} threads)"
-    return str(device)
-
-
 def _write_meta(run: RunDirectory, device: torch.device) -> None:
     """Add to meta.json what is known about this machine; what is there already (argv) stays."""
     known = _read_meta(run) | {
@@ -244,7 +236,7 @@ def _write_meta(run: RunDirectory, device: torch.device) -> None:
         "commit": _commit(),
         "host": socket.gethostname(),
         "platform": platform.platform(),
-        "device": _describe(device),
+        "device": describe_device(device),
         "threads": torch.get_num_threads(),
         "augment": augment.backend(),
     }

@@ -1,7 +1,7 @@
 """Imports go downwards only, and nothing that reads runs reaches torch.
 
 Two towers meet at floor 0: readers (`run`, `config` -> `render` -> `tui`, `cli`) and trainers (`run`,
-`config` -> `nn`, `data`, `augment` -> `methods`, `evaluate` -> `engine` -> `train`, `worker`). The imports
+`config` -> `nn`, `data`, `augment` -> `methods`, `evaluate` -> `engine` -> `train`, `bench`, `worker`). The imports
 are read from the syntax of every module, wherever in it they stand; what a reader drags in is followed
 through the imports that run when a module is imported.
 """
@@ -46,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": BLOCKS | {"nn", "data", "augment", "methods", "evaluate"},
     # floor 4
     "train": BLOCKS | {"nn", "data", "augment", "methods", "evaluate", "engine", "render", "mirror"},
+    "bench": BLOCKS | {"nn", "data", "augment", "methods", "evaluate", "engine"},
     "worker": BLOCKS | {"nn", "data", "augment", "methods", "evaluate", "engine", "render"},
     # on top
     "cli": PROJECT | {"render", "report", "mirror", "data", "method_text"},
@@ -53,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 CATALOG_OF_DATA = "sslterm.data.catalog"
 """All of `data` that the live view may import: what data there is, by name."""
-CLI_WITHIN_A_FUNCTION = {"train", "tui"}
+CLI_WITHIN_A_FUNCTION = {"bench", "train", "tui"}
 """What starting a command must not import, and running it may."""
 
 BASES_OF_METHODS = {
@@ -306,7 +307,7 @@ def test_only_the_live_view_draws_with_textual(tree: Tree) -> None:
 
 
 def test_trainers_know_no_screen(tree: Tree) -> None:
-    parts = ("rows", "nn", "data", "augment", "methods", "evaluate", "engine", "train", "worker")
+    parts = ("rows", "nn", "data", "augment", "methods", "evaluate", "engine", "train", "bench", "worker")
     modules = [name for part in parts for name in tree.within(part)]
     assert tree.drags_in(modules, SCREEN_LIBRARIES) == []
 

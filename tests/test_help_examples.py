@@ -38,7 +38,8 @@ SHRUNK = [
 ]  # fmt: skip
 """What makes a training of the digits short; it is the same training otherwise."""
 SHORTER = {
-    "train": SHRUNK, "sweep": SHRUNK, "evaluate": ["-n", "64"], "track": ["-n", "1"],
+    "train": SHRUNK, "sweep": SHRUNK, "bench": [*SHRUNK, "--seconds", "0"],
+    "evaluate": ["-n", "64"], "track": ["-n", "1"],
 }  # fmt: skip
 """Set behind an example, where it counts: how much is trained, measured, drawn."""
 
@@ -50,6 +51,7 @@ DRY = {
 }  # fmt: skip
 """Examples that are configured to the end with --dry-run, and why they are not trained."""
 PARSED = {
+    "bench": "it times every method, for minutes",
     "data get mnist": "it needs a network",
     "data get mnist cifar10": "it needs a network",
     "probe last --data cifar100": "it needs a network, or a data set of 170 MB",

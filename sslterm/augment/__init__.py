@@ -2,6 +2,6 @@
 
 from sslterm.augment.backends import Backend, backend, why_not_native
 from sslterm.augment.table import Colour, Table
-from sslterm.augment.view import View
+from sslterm.augment.view import RANDOM_VIEW, View
 
-__all__ = ["Backend", "Colour", "Table", "View", "backend", "why_not_native"]
+__all__ = ["RANDOM_VIEW", "Backend", "Colour", "Table", "View", "backend", "why_not_native"]

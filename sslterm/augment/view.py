@@ -86,3 +86,7 @@ def _random_view(images: Tensor, key: str) -> Tensor:
 @_random_view.register_fake
 def _(images: Tensor, key: str) -> Tensor:
     return images.new_empty(*images.shape[:2], *view_shape(_view(key).config, *images.shape[2:]))
+
+
+RANDOM_VIEW = torch.ops.sslterm.random_view.default
+"""The operation, for who looks at what torch is asked for."""

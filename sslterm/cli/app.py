@@ -73,6 +73,7 @@ COMMANDS: Mapping[str, Mapping[str, Command]] = {
         "explain": Command("sslterm.cli.methods:explain", "What a method is, and what to watch for."),
         "presets": Command("sslterm.cli.presets:app", "List, show and copy the recipes of methods."),
         "data": Command("sslterm.cli.data:app", "List, fetch and check data sets."),
+        "bench": Command("sslterm.cli.bench:bench", "How fast methods train on this machine."),
         "doctor": Command("sslterm.cli.doctor:doctor", "What is wrong with this machine or terminal?"),
         "docs": Command("sslterm.cli.docs:docs", "Write the manual, for man or as Markdown."),
     },

@@ -53,8 +53,12 @@ def complete_preset(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _method(ctx: typer.Context) -> str:
-    """The method of an incomplete line: arguments are left over where an option still lacks its value."""
-    return str(ctx.params.get("method") or next(iter(ctx.args), ""))
+    """The method of an incomplete line, the first where it takes several.
+
+    Arguments are left over where an option still lacks its value.
+    """
+    method = ctx.params.get("method") or next(iter(ctx.args), "")
+    return str(method[0] if isinstance(method, list | tuple) else method)
 
 
 def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -84,6 +84,23 @@ def _check_batch(experiment: Experiment, inputs: Inputs) -> None:
         )
 
 
+def place(method: Method, device: torch.device) -> Method:
+    """The method on a device, in the layout of memory that its kernels are fastest in there."""
+    method.to(device)
+    if device.type != "mps" and any(parameter.ndim == 4 for parameter in method.parameters()):
+        method.to(memory_format=torch.channels_last)
+    return method
+
+
+def describe_device(device: torch.device) -> str:
+    """A device as people know it: "cuda:0 (NVIDIA H100)", "cpu (2 threads)"."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    if device.type == "cpu":
+        return f"cpu ({torch.get_num_threads()} threads)"
+    return str(device)
+
+
 def find_device(name: str) -> torch.device:
     """The device that `--device` means: cpu, cuda, cuda:1, mps, or auto for the fastest there is.
 

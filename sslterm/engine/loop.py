@@ -19,7 +19,7 @@ from sslterm.data.source import Source
 from sslterm.data.store import Store
 from sslterm.data.stream import BatchStream
 from sslterm.engine import distributed, finite
-from sslterm.engine.build import build_method, inputs_of
+from sslterm.engine.build import build_method, inputs_of, place
 from sslterm.engine.checkpoint import Checkpoint, save_checkpoint
 from sslterm.engine.controls import Controls, obey
 from sslterm.engine.precision import choose_precision
@@ -57,9 +57,7 @@ class Trainer:
         self.class_names = source.class_names
         self.train_store = Store(source.train, device)
         self.test_store = Store(source.test, device)
-        self.method = build_method(experiment, inputs_of(experiment, source)).to(device)
-        if device.type != "mps" and any(parameter.ndim == 4 for parameter in self.method.parameters()):
-            self.method.to(memory_format=torch.channels_last)
+        self.method = place(build_method(experiment, inputs_of(experiment, source)), device)
         self.clock = Clock(total_images=experiment.train.images)
         self.stream = BatchStream(
             self.train_store,

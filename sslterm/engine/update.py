@@ -131,6 +131,11 @@ class Updater:
     def progress(self) -> float:
         return self.clock.progress
 
+    @property
+    def compiles(self) -> bool:
+        """Whether any loss was compiled so far."""
+        return bool(self._compiled)
+
     def __call__(self, name: str | tuple[str, ...], loss_fn: LossFn, batch: Batch) -> dict[str, Tensor]:
         names = (name,) if isinstance(name, str) else name
         optimizers = [self.optimizers[each] for each in names]

@@ -42,6 +42,7 @@ from sslterm.cli.outputs.runs import (
     RunSummary,
     Unpacked,
 )
+from sslterm.cli.outputs.speed import Benched
 from sslterm.cli.outputs.training import Asked, Configuration, Progress, Reproduced, Swept, SweptRuns
 
 OUTPUTS: Mapping[str, Any] = {
@@ -84,6 +85,7 @@ OUTPUTS: Mapping[str, Any] = {
     "data list": list[DataSummary],
     "data get": list[DataFetched],
     "data check": DataChecked,
+    "bench": Benched,
     "doctor": Examined,
     "docs": ManualWritten,
 }
