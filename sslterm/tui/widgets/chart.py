@@ -24,8 +24,8 @@ def steady(domain: Domain) -> Domain:
 class ChartTile(CurveTile):
     """Curves of one quantity; `tell` shows them through a view."""
 
-    def __init__(self, chart: Chart) -> None:
-        super().__init__(f"chart:{chart.what}")
+    def __init__(self, chart: Chart, *, movable: bool = False) -> None:
+        super().__init__(f"chart:{chart.what}", movable=movable)
         self.chart = chart
         self.series: Mapping[str, Series] = {}
         self.images_per_epoch = 0

@@ -53,8 +53,8 @@ class PanelTile(Tile):
 
     DEFAULT_CSS = "PanelTile { layers: picture; } PanelTile > * { layer: picture; dock: left; }"
 
-    def __init__(self, key: str, *, graphics: Graphics = HALF) -> None:
-        super().__init__(key)
+    def __init__(self, key: str, *, graphics: Graphics = HALF, movable: bool = False) -> None:
+        super().__init__(key, movable=movable)
         self.graphics = graphics
         self.cursor: Spot | None = None
         self._now = _Shown()
@@ -173,7 +173,7 @@ class PanelTile(Tile):
             self.redraw()
 
     def on_mouse_move(self, event: MouseMove) -> None:
-        if self._now.panel is None or self._zoomed:
+        if self._now.panel is None or self._zoomed or self.moving:
             return
         panel = self._compared(self._now.panel)
         column, row = event.screen_offset - self.content_region.offset  # the event may be the picture's
