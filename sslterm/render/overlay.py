@@ -10,16 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslterm.render.cells import Cells
-from sslterm.render.charts import (
-    FEWEST_TO_SMOOTH,
-    Series,
-    axis_label,
-    choose_charts,
-    places_of,
-    title_of,
-    unit_of,
-    where_of,
-)
+from sslterm.render.chart_plot import FEWEST_TO_SMOOTH, Series, axis_label, places_of
+from sslterm.render.charts import BASELINE, choose_charts, title_of, unit_of, where_of
 from sslterm.render.curve import draw_plot, frame_of
 from sslterm.render.envelope import column_edges, envelope
 from sslterm.render.palette import GROUND, categorical
@@ -35,7 +27,6 @@ OVER_IMAGES: Final = ChartView(axis="images")
 MOST_BEHIND: Final = 4
 """Runs whose values are drawn behind their averages; the bands of more would cover each other."""
 _MOST_BEHIND_WITHOUT_COLOR: Final = 2
-_BASELINE: Final = "_pixels"
 _SIGNS: Final = ("━", "╍", "┅", "┄")
 _BETWEEN_LETTERS: Final = 24
 """Columns from one letter on a line to the next, where there is no colour."""
@@ -121,7 +112,7 @@ def name_of(metric: str) -> str:
 
 def metrics_worth_seeing(series: Iterable[Mapping[str, Series]], headlines: Sequence[str]) -> list[str]:
     """All metrics that any run has, the headlines first, then as charts are ordered. Baselines are left out."""
-    known = {name for one in series for name in one if not name.endswith(_BASELINE)}
+    known = {name for one in series for name in one if not name.endswith(BASELINE)}
     charts = choose_charts(known, next((name for name in headlines if name in known), ""))
     ordered = [name for chart in charts for name in chart.metrics]
     return list(dict.fromkeys([name for name in headlines if name in known] + ordered))

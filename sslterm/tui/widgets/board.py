@@ -11,7 +11,8 @@ from textual.message import Message
 
 from sslterm.errors import DataError
 from sslterm.render.cells import Cells
-from sslterm.render.charts import Chart, choose_charts, domain_of
+from sslterm.render.chart_plot import domain_of
+from sslterm.render.charts import Chart, choose_charts
 from sslterm.render.palette import GROUND, MUTED
 from sslterm.render.view import ChartView
 from sslterm.run.reader import RunReader
@@ -129,7 +130,7 @@ class Board(Container):
             asked: a person did something; otherwise what is costly to send may wait.
         """
         entry, series = entry_of(self.reader.config), self.reader.metrics.series
-        charts = choose_charts(series, entry.headline if entry else "")
+        charts = choose_charts(series, *((entry.headline, entry.curves) if entry else ()))
         self.charts = {CHART + chart.what: chart for chart in charts}
         for name in self.reader.panels:
             self.histories.setdefault(PANEL + name, PanelHistory(self.reader, name))

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sslterm.render.cells import Cells
-from sslterm.render.charts import Chart, Series, domain_of, plot_of_chart
+from sslterm.render.chart_plot import Series, domain_of, plot_of_chart
+from sslterm.render.charts import Chart
 from sslterm.render.curve import Plot, draw_plot, frame_of
 from sslterm.render.plot import rounded_outwards
 from sslterm.render.smoothing import Smoother
