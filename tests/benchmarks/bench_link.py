@@ -8,8 +8,8 @@ sees; "own" is what is left without the way there and back.
 
 - first frame:  from the start of `sslterm monitor RUN` to curves and keys on the far screen
 - a key:        from the press to its effect on the far screen: help, enlarge, smoothing
-- held arrow:   the history of a 256x256 matrix, enlarged, gone through at 30 keys a second for three seconds: bytes,
-                and how long the screen still changes after the key is let go
+- held arrow:   the history of a 256x256 matrix, enlarged, gone through at 30 keys a second for three seconds:
+                bytes, and how long the screen still changes after the key is let go
 - the wheel:    40 turns over a chart in two seconds: the same
 - training:     ten seconds of a run that logs five points a tick: bytes a second
 
@@ -90,12 +90,12 @@ class Link:
         while time.perf_counter() < deadline:
             self.step()
 
-    def until(self, text: str, seconds: float = 20.0) -> float:
-        """Seconds until a text stands on the far screen."""
+    def until(self, text: str, seconds: float = 20.0, *, there: bool = True) -> float:
+        """Seconds until a text stands on the far screen, or is gone from it."""
         began = time.perf_counter()
-        while not any(text in line for line in self.screen.display):
+        while any(text in line for line in self.screen.display) != there:
             if time.perf_counter() - began > seconds:
-                raise SystemExit(f"{text!r} did not appear:\n" + "\n".join(self.screen.display))
+                raise SystemExit(f"in vain waited for {text!r}:\n" + "\n".join(self.screen.display))
             self.step()
         return time.perf_counter() - began
 
@@ -104,11 +104,11 @@ class Link:
         while time.perf_counter() - self.last < 1.5:
             self.step()
 
-    def burst(self, keys: str, count: int, apart: float) -> tuple[int, float]:
-        """(bytes sent for it, seconds that the far screen goes on changing) of `count` times the same keys."""
+    def burst(self, presses: list[str], apart: float) -> tuple[int, float]:
+        """(bytes sent for it, seconds that the far screen goes on changing after it) of keys so many seconds apart."""
         self.quiet()
         before = self.sent
-        for _ in range(count):
+        for keys in presses:
             self.press(keys)
             self.run(apart)
         let_go = time.perf_counter()
@@ -118,13 +118,13 @@ class Link:
 
 
 def put_run(folder: Path) -> RunDirectory:
-    """20,000 steps of five metrics, and a matrix of 256x256 drawn twelve times."""
+    """20,000 steps of five metrics, and a matrix of 256x256 drawn a hundred times."""
     run = full_run(folder, "far-1", "barlow-twins", state="paused")
     run.metrics.unlink()
     write_points(run, 0, STEPS)
     put_status(run, state="paused", step=STEPS)
-    for turn in range(12):
-        panel = correlation(turn / 12, 256)
+    for turn in range(100):
+        panel = correlation(turn / 100, 256)
         noise = np.random.default_rng(turn).normal(0, 0.1, panel.array.shape).astype(np.float32)
         save_panel(replace(panel, array=panel.array + noise), run.panel("cross-correlation", 800_000 + turn))
     return run
@@ -152,21 +152,21 @@ def main() -> int:
         link.until("? keys")
         seconds = time.perf_counter() - link.view.began
         print(f"{'first frame':40}{seconds:6.2f} s  own {seconds - given.delay:5.2f} s{link.sent:>10,} bytes")
-        for what, keys, text in (
-            ("a key: help", "?", "Draw the whole screen anew"),
-            ("a key: away with it", "x", "e smooth" if False else "? keys"),
-            ("a key: smooth", "e", "EMA 0.6"),
+        for what, keys, text, there in (
+            ("a key: help", "?", "Zoom charts about the cursor", True),
+            ("a key: away with it", "h", "Zoom charts about the cursor", False),
+            ("a key: smooth", "e", "EMA 0.6", True),
         ):
             link.quiet()
             before = link.sent
             link.press(keys)
-            seconds = link.until(text)
+            seconds = link.until(text, there=there)
             report(what, seconds, seconds - 2 * given.delay, link.sent - before)
         link.press("\r")
-        size, lag = link.burst("\x1b[D", 90, 1 / 30)
+        size, lag = link.burst(90 * ["\x1b[D"], 1 / 30)
         report("held arrow on a matrix, after it", lag, lag - 2 * given.delay, size)
         link.press("\r\t\t\t\r")
-        size, lag = link.burst("\x1b[<64;60;20M", 40, 0.05)
+        size, lag = link.burst(20 * ["\x1b[<64;60;20M"] + 20 * ["\x1b[<65;60;20M"], 0.05)
         report("the wheel over a chart, after it", lag, lag - 2 * given.delay, size)
         link.press("0")
         link.quiet()
