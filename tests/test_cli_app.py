@@ -93,9 +93,14 @@ def test_alone_on_a_terminal_it_opens_the_monitor(monkeypatch: pytest.MonkeyPatc
     opened = []
     importlib.import_module("sslterm.cli.monitor")  # which must not keep what stands in here
     monkeypatch.setattr("sslterm.cli.output.on_a_terminal", lambda: True)
-    monkeypatch.setattr("sslterm.cli.monitor.monitor", lambda: opened.append(True))
+    monkeypatch.setattr("sslterm.cli.monitor.monitor", lambda *, runs: opened.append(runs))
     assert cli().code == 0
-    assert opened == [True]
+    assert cli("--runs", "elsewhere").code == 0
+    assert opened == [None, Path("elsewhere")]
+
+
+def test_alone_with_a_folder_of_runs_but_no_terminal_it_prints_help_too(cli: Cli) -> None:
+    assert cli("--runs", "elsewhere") == cli()
 
 
 @pytest.mark.parametrize(
@@ -103,6 +108,7 @@ def test_alone_on_a_terminal_it_opens_the_monitor(monkeypatch: pytest.MonkeyPatc
     [
         ("trian", "error: there is no command 'trian'\n  did you mean 'train'?\n"),
         ("runs lsit", "error: there is no command 'lsit' of `sslterm runs`\n  did you mean 'list'?\n"),
+        ("--runs there runs list", "error: `--runs` before a command is for `sslterm` alone, not for runs\n"),
         ("explain", "error: missing argument 'METHOD'\n  see `sslterm explain --help`\n"),
         ("explain vae --jsn", "error: no such option: --jsn"),
         ("explain vea", "error: there is no method 'vea'\n  did you mean 'vae'?\n"),

@@ -25,13 +25,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
     return found
 
 
-def test_the_headline_and_the_losses_are_drawn(run: RunDirectory, cli: Cli) -> None:
+def test_what_the_method_is_watched_by_is_drawn(run: RunDirectory, cli: Cli) -> None:
     answer = cli("plot", "last", "--width", 72, "--height", 12)
     assert (answer.code, answer.err) == (0, "")
     charts = answer.out.split("\n\n")
     assert len(charts) == 3
     assert charts[0].startswith("-ELBO · nats")
-    assert charts[1].startswith("loss")
+    assert charts[1].startswith("KL · nats")
     for chart in charts:
         lines = chart.rstrip("\n").split("\n")
         assert len(lines) == 12

@@ -27,6 +27,7 @@ from sslterm.engine.sweep import sweep_over
 from sslterm.engine.update import Clock, Updater
 from sslterm.errors import UsageError
 from sslterm.methods.base import CAPABILITIES, Batch, LossFn, Method, Solves
+from sslterm.render.charts import choose_charts
 from sslterm.render.panel import draw_panel
 from sslterm.run.layout import RunDirectory
 from sslterm.run.reader import RunReader
@@ -87,6 +88,7 @@ def _check_metrics(method: str, reader: RunReader) -> None:
     for name, values in series.items():
         assert np.isfinite(values.value).all(), name
     assert CATALOG[method].headline in series
+    assert set(CATALOG[method].curves) <= {chart.what for chart in choose_charts(series)}
     # A game has no loss to minimise; DeepCluster's classifier is drawn anew every three steps here, so that
     # tests/math/test_deepcluster.py has epochs that are long enough; DINO's targets sharpen as it learns; those of
     # Boltzmann machines are differences of energies, 0 at the start and at the end (tests/math/test_rbm.py); to

@@ -68,8 +68,16 @@ def test_changes_name_the_part_of_each_row_that_differs() -> None:
     after.put("y", 1, 7)
     after.fg[2, 9] = 0x00FF00
     assert after.changes(before) == [(1, 2, 8), (2, 9, 10)]
+    assert Cells.line("日本", 10).changes(Cells.line("目本", 10)) == [(0, 0, 2)]
     assert after.changes(None) == [(0, 0, 10), (1, 0, 10), (2, 0, 10)]
     assert len(after.changes(Cells.blank(9, 3))) == 3
+
+
+def test_changes_that_are_far_apart_in_a_row_are_two() -> None:
+    before, after = Cells.blank(60, 2), Cells.blank(60, 2)
+    for column in (3, 12, 40, 50):
+        after.put("x", 1, column)
+    assert after.changes(before) == [(1, 3, 13), (1, 40, 51)]
 
 
 def test_paste_is_clipped() -> None:

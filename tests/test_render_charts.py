@@ -8,15 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sslterm.render.charts import (
-    best_of,
-    choose_charts,
-    domain_of,
-    plot_of_chart,
-    title_of,
-    unit_of,
-    weights_of,
-)
+from sslterm.render.chart_plot import domain_of, plot_of_chart, weights_of
+from sslterm.render.charts import best_of, choose_charts, title_of, unit_of
 from sslterm.render.curve import ranges_of
 from sslterm.render.view import ChartView, Domain
 
@@ -57,6 +50,21 @@ def test_every_metric_is_in_one_chart() -> None:
         shown = [name for chart in choose_charts(METRICS, headline) for name in chart.metrics]
         assert sorted(shown) == sorted(METRICS)
     assert choose_charts([]) == []
+
+
+def test_what_a_method_is_watched_by_follows_the_headline() -> None:
+    charts = choose_charts(METRICS, "test/neg_elbo_nats", ("kl_nats", "nowhere", "lr"))
+    assert [chart.what for chart in charts] == [
+        "neg_elbo_nats", "kl_nats", "lr", "loss", "knn", "images_per_second",
+    ]  # fmt: skip
+
+
+def test_a_quantity_in_a_second_unit_comes_after_all_that_says_something_else() -> None:
+    metrics = ("test/neg_elbo_nats", "test/neg_elbo_bits_per_dim", "main/noise_mse", "main/loss", "main/lr")
+    charts = [chart.what for chart in choose_charts(metrics, "test/neg_elbo_bits_per_dim")]
+    assert charts == ["neg_elbo_bits_per_dim", "loss", "noise_mse", "neg_elbo_nats", "lr"]
+    wanted = choose_charts(metrics, "test/neg_elbo_bits_per_dim", ("neg_elbo_nats",))
+    assert wanted[1].what == "neg_elbo_nats"
 
 
 def test_losses_of_several_groups_share_a_chart() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -202,3 +203,18 @@ def test_a_million_points_take_less_than_50_ms(gaps: bool) -> None:
         draw_plot(plot, 120, 30, color=True)
         seconds.append(time.process_time() - began)
     assert min(seconds) < 0.05
+
+
+def test_a_legend_with_no_room_below_its_title_goes_on_beside_it() -> None:
+    x = np.arange(10)
+    lines = tuple(
+        Line(name=name, x=x, y=np.full(10, value), hue=hue)
+        for hue, (name, value) in enumerate((("discriminator", 0.5026), ("generator", 2.101)))
+    )
+    plot = Plot(title="loss", lines=lines)
+    narrow = draw_plot(plot, 40, 9, color=True)
+    assert narrow.text(0) == "loss              ━ discriminator 0.5026"
+    assert narrow.text(1).rstrip() == "━ generator 2.101"
+    assert draw_plot(plot, 26, 9, color=True).text(1).rstrip() == "━ discriminator 0.5026  +1"
+    titled = draw_plot(replace(plot, title="loss of the discriminator"), 40, 9, color=True)
+    assert titled.text(0).rstrip() == "loss of the discriminator"

@@ -71,6 +71,16 @@ def test_a_plane_is_thinned_evenly() -> None:
     assert grid.index.tolist() == np.arange(400).reshape(20, 20)[::4, ::4].tolist()
 
 
+def test_a_row_that_runs_along_something_is_shown_from_its_first_image_to_its_last() -> None:
+    panel = images(80, 16, 16, columns=10, x_label="from noise to image")
+    grid = plan(panel, 29, 20)
+    assert grid.index.tolist() == [[0, 4, 9], [10, 14, 19]]
+    assert grid.note == "6 of 80 shown"
+    assert plan(panel, 19, 8).index.tolist() == [[0, 9]]
+    assert plan(panel, 12, 8).index.tolist() == [[0]]
+    assert plan(panel, 400, 400).index.tolist() == np.arange(80).reshape(8, 10).tolist()
+
+
 def test_pairs_stay_together_when_columns_are_cut() -> None:
     panel = images(64, 16, 16, columns=8)
     grid = plan(panel, 48, 24)

@@ -16,8 +16,10 @@ from sslterm.render.overlay import (
     metrics_worth_seeing,
     name_of,
     overlay_plot,
+    seen,
 )
-from sslterm.render.palette import categorical, categorical_on_paper, rgb
+from sslterm.render.palette import categorical, categorical_behind, categorical_on_paper, rgb
+from sslterm.render.picture_charts import behind_on_paper
 from sslterm.render.picture_overlay import dashed, overlay_picture, spread
 from sslterm.render.view import ChartView
 from sslterm.run.metrics import Series
@@ -107,6 +109,54 @@ def test_without_colour_letters_stand_along_the_lines() -> None:
     for place in range(10):
         assert body.count(letter(place)) >= 3
     assert (cells.fg == -1).all()
+
+
+def noisy(place: int, count: int = 400) -> OverlayRun:
+    noise = np.random.default_rng(place).normal(0, 0.3, count)
+    step = np.arange(count)
+    return OverlayRun(
+        place=place, name=f"run-{place}", series=Series(step, step * 100, step * 0.5, place + 1 + noise)
+    )
+
+
+SMOOTH = ChartView(axis="images", smoothing=0.9)
+
+
+def test_values_lie_behind_the_averages_of_few_runs() -> None:
+    plot = overlay_plot("main/loss", [noisy(place) for place in range(3)], SMOOTH)
+    cells = draw_overlay(plot, 100, 30, color=True)
+    for place, line in enumerate(plot.lines):
+        assert (cells.fg == categorical_behind(place)).sum() > 100
+        assert line.smooth is not None
+        assert np.ptp(line.smooth[100:]) < np.ptp(line.y[100:]) / 2
+    frame = frame_of(plot, 100, 30)
+    assert frame.ranges is not None
+    assert frame.ranges.y[0] == min(line.y.min() for line in plot.lines)
+    picture = np.asarray(overlay_picture(plot, {}))
+    for place in range(3):
+        assert (picture == behind_on_paper(place)).all(axis=-1).sum() > 100
+
+
+def test_averages_of_many_runs_stand_alone() -> None:
+    plot = overlay_plot("main/loss", [noisy(place) for place in range(5)], SMOOTH)
+    cells = draw_overlay(plot, 100, 30, color=True)
+    assert not np.isin(cells.fg, [categorical_behind(place) for place in range(5)]).any()
+    frame = frame_of(plot, 100, 30)
+    assert frame.ranges is not None
+    assert frame.ranges.y[0] == min(line.strong.min() for line in plot.lines)  # no room for what is not seen
+    assert "━ A 1.133" in draw_overlay(plot, 160, 30, color=True).text(0)  # the last value, not its average
+    assert plot.lines[0].y[-1] == pytest.approx(1.133, abs=1e-3)
+
+
+def test_without_colour_the_values_of_two_runs_lie_behind_and_those_of_three_do_not() -> None:
+    for count, behind in ((2, True), (3, False)):
+        plot = overlay_plot("main/loss", [noisy(place) for place in range(count)], SMOOTH)
+        assert all((len(line.drawn) == 2) is behind for line in seen(plot, color=False).lines)
+        assert seen(plot, color=True) is plot
+        cells = draw_overlay(plot, 100, 30, color=False)
+        assert (
+            (cells.glyphs[2:] >= 0x2800).sum() > 700 if behind else (cells.glyphs[2:] >= 0x2800).sum() < 500
+        )
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from sslterm.render.overlay import OverlayRun, overlay_plot
+from sslterm.render.plot import Plot
 from sslterm.render.svg import overlay_svg
 from sslterm.report.pictures import small_png
 from sslterm.run.events import append_event
@@ -126,6 +128,11 @@ def test_lines_end_where_their_values_are() -> None:
     assert first.attrib["d"].startswith("M62.0 12.0L")
     assert second.attrib["d"].endswith("L522.0 212.0")
     assert "stroke-dasharray" in groups[0].findall("path")[0].attrib
+    smooth = replace(overlay_plot(ELBO, runs[:1]).lines[0], smooth=np.full(11, 0.5))
+    group = ElementTree.fromstring(overlay_svg(Plot(title="", lines=(smooth,)), {})).findall("g")[0]
+    paths = [(path.attrib["class"], path.attrib["d"][:10]) for path in group.findall("path")]
+    assert paths[0] == ("behind", "M62.0 12.0")
+    assert paths[-1] == ("line", "M62.0 112.")
     assert overlay_svg(overlay_plot(ELBO, []), {}).endswith("no values</text></svg>")
 
 

@@ -131,6 +131,7 @@ ENTRIES = (
         headline="test/nll_estimate_nats",
         unit="nats (estimate by AIS, held-out)",
         opens_on=("samples", "filters"),
+        curves=("loss", "mse"),
     ),
     Entry(
         name="dbm",
@@ -145,6 +146,7 @@ ENTRIES = (
         headline="test/nll_estimate_nats",
         unit="nats (estimate of a bound, by AIS, held-out)",
         opens_on=("samples", "filters"),
+        curves=("loss", "mse"),
     ),
     Entry(
         name="vae",
@@ -159,6 +161,7 @@ ENTRIES = (
         headline="test/neg_elbo_nats",
         unit="nats (bound, held-out)",
         opens_on=("latent-plane", "reconstructions"),
+        curves=("kl_nats", "reconstruction_nats"),
     ),
     Entry(
         name="iwae",
@@ -173,6 +176,7 @@ ENTRIES = (
         headline="test/iw_nll_nats",
         unit="nats (bound of k draws, held-out)",
         opens_on=("samples", "reconstructions"),
+        curves=("effective_draws", "loss"),
     ),
     Entry(
         name="vq-vae",
@@ -187,6 +191,7 @@ ENTRIES = (
         headline="test/neg_elbo_nats",
         unit="nats (bound, held-out)",
         opens_on=("reconstructions", "samples", "code-usage"),
+        curves=("loss", "perplexity"),
     ),
     Entry(
         name="ddpm",
@@ -201,6 +206,7 @@ ENTRIES = (
         headline="test/neg_elbo_bits_per_dim",
         unit="bits/dim (bound, held-out)",
         opens_on=("samples", "ladder"),
+        curves=("loss", "grad_norm"),
         uses_labels=True,
     ),
     Entry(
@@ -216,6 +222,7 @@ ENTRIES = (
         headline="test/nll_estimate_bits_per_dim",
         unit="bits/dim (estimate by an ODE, of dequantized pixels, held-out)",
         opens_on=("samples", "ladder"),
+        curves=("loss", "grad_norm"),
         uses_labels=True,
     ),
 )

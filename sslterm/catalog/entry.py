@@ -41,5 +41,8 @@ class Entry:
     """Its unit, and what kind of number it is."""
     opens_on: tuple[str, ...]
     """Panels worth seeing first."""
+    curves: tuple[str, ...] = ()
+    """Quantities whose curves are worth seeing next to the headline, before its losses and all else, as their
+    metrics are named behind the "/"."""
     uses_labels: bool = False
     """Whether the method may look at labels (evaluations always may)."""

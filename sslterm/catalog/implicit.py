@@ -18,6 +18,7 @@ ENTRIES = (
         headline="discriminator/loss",
         unit="nats",
         opens_on=("samples",),
+        curves=("sample_spread", "accuracy"),
     ),
     Entry(
         name="gsn",
@@ -32,6 +33,7 @@ ENTRIES = (
         headline="main/loss",
         unit="nats of all steps of the walkback (no likelihood)",
         opens_on=("samples", "chain"),
+        curves=("last_step_nats", "mse"),
     ),
     Entry(
         name="dcgan",
@@ -46,6 +48,7 @@ ENTRIES = (
         headline="discriminator/loss",
         unit="nats",
         opens_on=("samples",),
+        curves=("sample_spread", "accuracy"),
     ),
     Entry(
         name="wgan",
@@ -60,6 +63,7 @@ ENTRIES = (
         headline="critic/gap",
         unit="the critic's own (estimate of a distance, up to a factor that clipping sets)",
         opens_on=("samples",),
+        curves=("loss", "sample_spread"),
     ),
     Entry(
         name="wgan-gp",
@@ -74,6 +78,7 @@ ENTRIES = (
         headline="critic/gap",
         unit="distance of images in [-1, 1] (estimate)",
         opens_on=("samples",),
+        curves=("loss", "sample_spread", "gradient_norm"),
     ),
     Entry(
         name="sngan",
@@ -88,6 +93,7 @@ ENTRIES = (
         headline="discriminator/margin",
         unit="the discriminator's own",
         opens_on=("samples",),
+        curves=("loss", "sample_spread"),
     ),
     Entry(
         name="progan",
@@ -102,6 +108,7 @@ ENTRIES = (
         headline="critic/gap",
         unit="difference of the critic's means",
         opens_on=("samples", "resolutions"),
+        curves=("loss", "sample_spread"),
     ),
     Entry(
         name="biggan",
@@ -116,6 +123,7 @@ ENTRIES = (
         headline="discriminator/margin",
         unit="difference of the discriminator's means",
         opens_on=("classes", "samples"),
+        curves=("loss", "accuracy"),
         uses_labels=True,
     ),
 )

@@ -60,6 +60,7 @@ ENTRIES = (
         headline="test/accuracy",
         unit="share of pixels in the right colour cell (held-out)",
         opens_on=("coloured", "ab-histogram"),
+        curves=("loss", "chroma_ratio"),
     ),
     Entry(
         name="mae",
@@ -158,5 +159,6 @@ ENTRIES = (
         headline="test/colour",
         unit="(held-out)",
         opens_on=("copied-colours", "pointers"),
+        curves=("loss", "knn"),
     ),
 )

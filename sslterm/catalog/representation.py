@@ -18,6 +18,7 @@ ENTRIES = (
         headline="test/knn",
         unit="accuracy (held-out, uses labels)",
         opens_on=("similarity", "bank-age"),
+        curves=("loss", "rankme"),
     ),
     Entry(
         name="pirl",
@@ -32,6 +33,7 @@ ENTRIES = (
         headline="test/knn",
         unit="accuracy (held-out, uses labels)",
         opens_on=("similarity", "transformed"),
+        curves=("loss", "rankme"),
     ),
     Entry(
         name="deepcluster",
@@ -46,6 +48,7 @@ ENTRIES = (
         headline="test/knn",
         unit="accuracy (held-out, uses labels)",
         opens_on=("clusters", "cluster-sizes"),
+        curves=("loss", "used_clusters", "rankme"),
     ),
     Entry(
         name="simclr",
@@ -60,6 +63,7 @@ ENTRIES = (
         headline="test/knn",
         unit="accuracy (held-out, uses labels)",
         opens_on=("similarity", "views"),
+        curves=("loss", "rankme", "recognised"),
     ),
     Entry(
         name="moco",
@@ -74,6 +78,7 @@ ENTRIES = (
         headline="test/knn",
         unit="accuracy (held-out, uses labels)",
         opens_on=("logits", "queue-age"),
+        curves=("loss", "rankme", "recognised"),
     ),
     Entry(
         name="sela",
@@ -88,6 +93,7 @@ ENTRIES = (
         headline="test/knn",
         unit="accuracy (held-out, uses labels)",
         opens_on=("clusters", "heads"),
+        curves=("loss", "used_clusters", "rankme"),
     ),
     Entry(
         name="swav",
@@ -102,6 +108,7 @@ ENTRIES = (
         headline="test/knn",
         unit="accuracy (held-out, uses labels)",
         opens_on=("prototype-usage", "codes"),
+        curves=("loss", "used_clusters", "code_entropy"),
     ),
     Entry(
         name="byol",
@@ -116,6 +123,7 @@ ENTRIES = (
         headline="test/knn",
         unit="accuracy (held-out, uses labels)",
         opens_on=("similarity", "views"),
+        curves=("loss", "embedding_std", "rankme"),
     ),
     Entry(
         name="simsiam",
@@ -130,6 +138,7 @@ ENTRIES = (
         headline="test/knn",
         unit="accuracy (held-out, uses labels)",
         opens_on=("similarity", "views"),
+        curves=("loss", "embedding_std", "rankme"),
     ),
     Entry(
         name="moco-v3",
@@ -144,6 +153,7 @@ ENTRIES = (
         headline="test/knn",
         unit="accuracy (held-out, uses labels)",
         opens_on=("logits", "similarity"),
+        curves=("loss", "rankme", "recognised"),
     ),
     Entry(
         name="nnclr",
@@ -158,6 +168,7 @@ ENTRIES = (
         headline="test/knn",
         unit="accuracy (held-out, uses labels)",
         opens_on=("chosen-neighbours", "similarity"),
+        curves=("loss", "rankme", "neighbour_cosine"),
     ),
     Entry(
         name="barlow-twins",
@@ -172,6 +183,7 @@ ENTRIES = (
         headline="test/knn",
         unit="accuracy (held-out, uses labels)",
         opens_on=("cross-correlation", "views"),
+        curves=("loss", "on_diagonal", "off_diagonal"),
     ),
     Entry(
         name="dino",
@@ -186,6 +198,7 @@ ENTRIES = (
         headline="test/knn",
         unit="accuracy (held-out, uses labels)",
         opens_on=("teacher-outputs", "similarity"),
+        curves=("loss", "used_clusters", "teacher_entropy"),
     ),
     Entry(
         name="vicreg",
@@ -200,5 +213,6 @@ ENTRIES = (
         headline="test/knn",
         unit="accuracy (held-out, uses labels)",
         opens_on=("covariance", "standard-deviations"),
+        curves=("loss", "variance", "covariance", "invariance"),
     ),
 )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +17,7 @@ from typer.core import TyperCommand
 
 from sslterm import __version__
 from sslterm.cli.group import EXIT_CODES, Group, PlainCommand
-from sslterm.errors import ExitCode, SsltermError
+from sslterm.errors import ExitCode, SsltermError, UsageError
 
 EXAMPLES = """\b
 Examples:
@@ -179,9 +181,17 @@ def start(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
+    runs: Annotated[
+        Path | None, typer.Option("--runs", metavar="DIR", help="The runs that `sslterm` alone opens on.")
+    ] = None,
 ) -> None:
     """Train, watch and use un- and self-supervised models from the terminal."""
     if ctx.invoked_subcommand is not None:
+        if runs is not None:
+            raise UsageError(
+                f"`--runs` before a command is for `sslterm` alone, not for {ctx.invoked_subcommand}",
+                f"say it behind the command: sslterm {ctx.invoked_subcommand} ... --runs {shlex.quote(str(runs))}",
+            )
         return
     from sslterm.cli.output import on_a_terminal
 
@@ -190,7 +200,7 @@ def start(
         return
     from sslterm.cli.monitor import monitor
 
-    monitor()
+    monitor(runs=runs)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,17 +16,10 @@ from sslterm.cli.options import AsJson, Root, RunName
 from sslterm.cli.output import color_depth, print_json
 from sslterm.cli.run_facts import summarize
 from sslterm.errors import DataError, SsltermError, UsageError
-from sslterm.render.charts import (
-    Axis,
-    Chart,
-    choose_charts,
-    domain_of,
-    metrics_meant,
-    places_of,
-    plot_of_chart,
-)
+from sslterm.render.chart_plot import domain_of, places_of, plot_of_chart
+from sslterm.render.charts import Chart, choose_charts, metrics_meant
 from sslterm.render.curve import Plot, draw_plot
-from sslterm.render.view import ChartView
+from sslterm.render.view import Axis, ChartView
 from sslterm.run.files import replace_file
 from sslterm.run.layout import RunDirectory, find_run, runs_root
 from sslterm.run.metrics import MetricsReader, Series, csv_of
@@ -137,7 +130,7 @@ def _choose(run: RunDirectory, series: Mapping[str, Series], wanted: Sequence[st
     """The charts of the metrics that are named, or the first few of all there are."""
     entry = CATALOG.get(summarize(run)["method"])
     if not wanted:
-        return choose_charts(series, entry.headline if entry else "")[:CHARTS]
+        return choose_charts(series, *((entry.headline, entry.curves) if entry else ()))[:CHARTS]
     names = metrics_meant(wanted, series, f"{run.name} has no")
     charts = choose_charts(names)
     return sorted(charts, key=lambda chart: min(names.index(name) for name in chart.metrics))

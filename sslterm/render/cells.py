@@ -17,6 +17,8 @@ Depth = Literal["truecolor", "256", "none"]
 """What colours a terminal understands."""
 
 SPACE = ord(" ")
+_APART = 12
+"""Cells that take as many bytes as to move the cursor over them and to say the colour again."""
 
 
 class Cells:
@@ -96,14 +98,19 @@ class Cells:
         return Cells(self.glyphs, np.full_like(self.fg, GROUND), np.full_like(self.bg, GROUND))
 
     def changes(self, before: Cells | None) -> list[tuple[int, int, int]]:
-        """Where this differs from `before`: (row, first column, column after the last)."""
+        """Where this differs from `before`: (row, first column, column after the last).
+
+        Changes of a row that are no further apart than it takes to say where the next one is are one.
+        """
         if before is None or before.glyphs.shape != self.glyphs.shape:
             return [(row, 0, self.width) for row in range(self.height)]
         differs = (self.glyphs != before.glyphs) | (self.fg != before.fg) | (self.bg != before.bg)
-        rows = np.flatnonzero(differs.any(axis=1))
-        first = differs[rows].argmax(axis=1)
-        last = self.width - differs[rows, ::-1].argmax(axis=1)
-        return [(int(r), int(a), int(b)) for r, a, b in zip(rows, first, last, strict=True)]
+        differs[:, 1:] |= differs[:, :-1] & (self.glyphs[:, 1:] == 0)  # a wide glyph is sent whole
+        row, column = np.nonzero(differs)
+        begins = np.flatnonzero((np.diff(row, prepend=-1) > 0) | (np.diff(column, prepend=0) > _APART))
+        ends = np.append(begins[1:], len(row)) - 1 if len(row) else begins
+        found = zip(row[begins], column[begins], column[ends] + 1, strict=True)
+        return [(int(r), int(a), int(b)) for r, a, b in found]
 
     def plain(self) -> str:
         """Text without colours; no spaces at the ends of lines."""

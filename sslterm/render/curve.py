@@ -124,7 +124,7 @@ def draw_lines(lines: tuple[Line, ...], ranges: Ranges, width: int, height: int,
     dots = np.zeros((height, width), dtype=np.uint32)
     taken = np.any([bits > 0 for bits in strong], axis=0) if strong else dots > 0
     for line, own in reversed(list(zip(lines, strong, strict=True))):
-        if line.smooth is not None:
+        if len(line.drawn) > 1:
             raw = bitmap(line, line.y)
             behind, ends = _woven(raw)
             bits = np.where(taken, np.where(own > 0, 0, braille(ends)), braille(behind))

@@ -57,8 +57,9 @@ def to_rgb(panel: Panel) -> NDArray[np.float64]:
 def plan(panel: Panel, width: int, height: int) -> Grid:
     """The layout for `width` x `height` pixels: all images as large as they fit, or else some of them.
 
-    A plane (`x_label` or `y_label` is set) is thinned evenly; any other grid shows its first images; columns
-    that have names, or are given by the panel, stay together as long as they fit.
+    A plane (`y_label` is set) is thinned evenly, and so is each row where rows run along something (`x_label`
+    alone), from its first image to its last; any other grid shows its first images; columns that have names, or
+    are given by the panel, stay together as long as they fit.
     """
     count, _, tall, wide = panel.array.shape
     index = whole_grid(count, columns_of(panel))
@@ -75,7 +76,7 @@ def plan(panel: Panel, width: int, height: int) -> Grid:
     smallest = min(SMALLEST_TILE, tall)
     if tile >= smallest:
         return Grid(index, tile, max(round(tile * wide / tall), 1), _gap(tile), "")
-    if panel.x_label or panel.y_label:
+    if panel.y_label:
         return _thinned_evenly(index, smallest, max(round(smallest * wide / tall), 1), width, height)
     return _thinned(panel, index, smallest, width, height)
 
@@ -104,11 +105,13 @@ def _thinned_evenly(index: NDArray[np.intp], tile: int, tile_width: int, width: 
 
 
 def _thinned(panel: Panel, index: NDArray[np.intp], tile: int, width: int, height: int) -> Grid:
-    """The first images, a row after the other."""
+    """The first rows, or as many images as fit, a row after the other."""
     tall, wide = panel.array.shape[2:]
     tile_width = max(round(tile * wide / tall), 1)
     fitting = max((width + 1) // (tile_width + 1), 1)
-    if not panel.columns and not panel.labels:
+    if panel.x_label and 1 < fitting < index.shape[1]:
+        index = index[:, np.linspace(0, index.shape[1] - 1, fitting).round().astype(int)]
+    elif not panel.columns and not panel.labels:
         index = whole_grid(len(panel.array), min(fitting, len(panel.array)))
     elif index.shape[1] % 2 == 0 and 1 < fitting < index.shape[1]:
         fitting -= fitting % 2  # columns may be pairs

@@ -130,7 +130,7 @@ def _wrapped(entries: list[Entry], width: int) -> list[list[Entry]]:
 
 
 def draw_head(cells: Cells, plot: Plot, ranges: Ranges | None, *, color: bool, selected: bool) -> None:
-    """Title at the left, legend at the right of it or in rows below; the cursor's may cut the title."""
+    """Title at the left, legend at the right of it, in rows below, or in both; the cursor's may cut the title."""
     rows = head_rows(plot, ranges, cells.width, cells.height)
     title = (SELECTED if selected else "") + title_of_plot(plot, ranges)
     at_cursor = ranges is not None and read_place(plot, ranges) is not None
@@ -138,7 +138,10 @@ def draw_head(cells: Cells, plot: Plot, ranges: Ranges | None, *, color: bool, s
     levels = [legend_entries(plot, ranges, color=color, detail=detail) for detail in (2, 1, 0)]
     if rows > 1:
         cells.put(fit(title, cells.width), 0, 0, tint)
-        for row, part in enumerate(_fitting(levels[: 3 if at_cursor else 2], cells.width, rows - 1), 1):
+        beside = cells.width - text_width(title) - _GAP
+        first, *others = _fitting(levels[: 3 if at_cursor else 2], cells.width, rows - 1, beside)
+        _put(cells, first, 0, cells.width - _length(first))
+        for row, part in enumerate(others, 1):
             _put(cells, part, row, 0)
         return
     kept = min(text_width(title), cells.width // 4) if at_cursor else text_width(title)
@@ -152,19 +155,27 @@ def draw_head(cells: Cells, plot: Plot, ranges: Ranges | None, *, color: bool, s
         _put(cells, chosen, 0, max(start, 0))
 
 
-def _fitting(levels: list[list[Entry]], width: int, rows: int) -> list[list[Entry]]:
-    """The most detailed level that fits into the rows; else of the least detailed what does."""
+def _fitting(levels: list[list[Entry]], width: int, rows: int, beside: int) -> list[list[Entry]]:
+    """The most detailed level that fits into the rows, with what fits `beside` the title where it must be there.
+
+    The first row is the one beside the title. Where no level fits, it is of the least detailed what does.
+    """
     wrapped = [_wrapped(entries, width) for entries in levels]
-    fitting = next((level for level in wrapped if len(level) <= rows), None)
-    if fitting is not None:
-        return fitting
+    for level in wrapped:
+        if len(level) <= rows:
+            return [[], *level]
+    for entries in levels:
+        count = next((n for n in range(len(entries), 0, -1) if _length(entries[:n]) <= beside), 0)
+        below = _wrapped(entries[count:], width)
+        if len(below) <= rows:
+            return [entries[:count], *below]
     least = levels[-1]
     *first, last = wrapped[-1][:rows]
     shown = sum(map(len, first))
     cut = [*last]
     while cut and _length([*cut, ("", 0)]) + len(f"+{len(least) - shown - len(cut)}") > width:
         cut.pop()
-    return [*first, [*cut, (f"+{len(least) - shown - len(cut)}", MUTED)]]
+    return [[], *first, [*cut, (f"+{len(least) - shown - len(cut)}", MUTED)]]
 
 
 def _put(cells: Cells, entries: list[Entry], row: int, column: int) -> None:

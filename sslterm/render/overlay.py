@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sslterm.render.cells import Cells
-from sslterm.render.charts import (
-    FEWEST_TO_SMOOTH,
-    Series,
-    axis_label,
-    choose_charts,
-    places_of,
-    title_of,
-    unit_of,
-    where_of,
-)
+from sslterm.render.chart_plot import FEWEST_TO_SMOOTH, Series, axis_label, places_of
+from sslterm.render.charts import BASELINE, choose_charts, title_of, unit_of, where_of
 from sslterm.render.curve import draw_plot, frame_of
 from sslterm.render.envelope import column_edges, envelope
 from sslterm.render.palette import GROUND, categorical
@@ -32,7 +24,9 @@ from sslterm.run.results import AFTERWARDS
 OVER_IMAGES: Final = ChartView(axis="images")
 """Runs of different batches compare over images."""
 
-_BASELINE: Final = "_pixels"
+MOST_BEHIND: Final = 4
+"""Runs whose values are drawn behind their averages; the bands of more would cover each other."""
+_MOST_BEHIND_WITHOUT_COLOR: Final = 2
 _SIGNS: Final = ("━", "╍", "┅", "┄")
 _BETWEEN_LETTERS: Final = 24
 """Columns from one letter on a line to the next, where there is no colour."""
@@ -74,18 +68,24 @@ def overlay_run(reader: RunReader, place: int, metric: str) -> OverlayRun:
 def overlay_plot(metric: str, runs: Sequence[OverlayRun], view: ChartView = OVER_IMAGES) -> Plot:
     """The plot of one metric of several runs; lines are named by their letters, and the first is on top.
 
-    Lines of few points are not smoothed, for an average would say what none of them does. With a run whose
-    epochs are not known, epochs are images for all.
+    Lines of few points are not smoothed, for an average would say what none of them does. The values themselves
+    lie behind the averages, unless there are so many of those that nothing could be told apart. With a run
+    whose epochs are not known, epochs are images for all.
     """
     drawn = [(run, run.series) for run in runs if run.series is not None and len(run.series.value)]
     epochs_known = all(run.images_per_epoch > 0 for run, _ in drawn)
-    lines, smooth = [], False
-    for run, series in drawn:
-        value = series.value
-        if view.smoothing and len(value) >= FEWEST_TO_SMOOTH:
-            value, smooth = smoothed(value, view.smoothing), True
+    long = [len(series.value) >= FEWEST_TO_SMOOTH for _, series in drawn]
+    lines, smoothing = [], False
+    for (run, series), enough in zip(drawn, long, strict=True):
+        smooth = smoothed(series.value, view.smoothing) if view.smoothing and enough else None
+        smoothing |= smooth is not None
         x = places_of(series, view.axis, run.images_per_epoch if epochs_known else 0)
-        lines.append(Line(name=letter(run.place), x=x, y=value, hue=run.place, dashed=True))
+        lines.append(
+            Line(
+                name=letter(run.place),
+                x=x, y=series.value, smooth=smooth, behind=sum(long) <= MOST_BEHIND, hue=run.place, dashed=True,
+            )
+        )  # fmt: skip
     ends = domain_over([line.x for line in lines]) if view.window else None
     return Plot(
         title=name_of(metric),
@@ -96,7 +96,7 @@ def overlay_plot(metric: str, runs: Sequence[OverlayRun], view: ChartView = OVER
         log_y=view.log_y,
         x_range=None if ends is None else view.shown(ends),
         cursor=view.cursor,
-        notes=(f"EMA {view.smoothing:g}",) if smooth else (),
+        notes=(f"EMA {view.smoothing:g}",) if smoothing else (),
     )
 
 
@@ -112,10 +112,17 @@ def name_of(metric: str) -> str:
 
 def metrics_worth_seeing(series: Iterable[Mapping[str, Series]], headlines: Sequence[str]) -> list[str]:
     """All metrics that any run has, the headlines first, then as charts are ordered. Baselines are left out."""
-    known = {name for one in series for name in one if not name.endswith(_BASELINE)}
+    known = {name for one in series for name in one if not name.endswith(BASELINE)}
     charts = choose_charts(known, next((name for name in headlines if name in known), ""))
     ordered = [name for chart in charts for name in chart.metrics]
     return list(dict.fromkeys([name for name in headlines if name in known] + ordered))
+
+
+def seen(plot: Plot, *, color: bool) -> Plot:
+    """An overlay as it can be read: without colour, of several runs the averages alone."""
+    if color or sum(len(line.drawn) > 1 for line in plot.lines) <= _MOST_BEHIND_WITHOUT_COLOR:
+        return plot
+    return replace(plot, lines=tuple(replace(line, behind=False) for line in plot.lines))
 
 
 def draw_overlay(plot: Plot, width: int, height: int, *, color: bool, selected: bool = False) -> Cells:
@@ -123,8 +130,9 @@ def draw_overlay(plot: Plot, width: int, height: int, *, color: bool, selected: 
 
     Without colour the letters stand along the lines too: there are fewer kinds of dashes than runs.
     """
-    cells = draw_plot(plot, width, height, color=color, selected=selected)
+    plot = seen(plot, color=color)
     frame = frame_of(plot, width, height)
+    cells = draw_plot(plot, width, height, color=color, selected=selected, frame=frame)
     ranges = frame.ranges
     if ranges is None or not frame.left:
         return cells
@@ -149,7 +157,7 @@ def _has_letter(line: Line, place: tuple[int, int], end: tuple[int, int]) -> boo
 
 def _places(line: Line, ranges: Ranges, edges: NDArray[np.float64], rows: int) -> list[tuple[int, int]]:
     """(row, column) of the cells that a line passes through, one in every column that it crosses."""
-    low, high = envelope(line.x, line.y, edges, log_y=ranges.log_y, log_x=ranges.log_x)
+    low, high = envelope(line.x, line.strong, edges, log_y=ranges.log_y, log_x=ranges.log_x)
     bottom, top = ranges.y
     dots = np.flatnonzero(np.isfinite(low))
     down = np.clip((top - (low[dots] + high[dots]) / 2) / (top - bottom), 0, 1) * (4 * rows - 1)

@@ -50,8 +50,8 @@ def plot_picture(plot: Plot, width: int = _WIDTH, height: int = _HEIGHT) -> Imag
     area = Image.new("RGB", (width * FINE, height * FINE), PAPER)
     draw_grid(area, ranges)
     for line in reversed(plot.lines):
-        if line.smooth is not None:
-            _draw_values(area, line, line.y, ranges, color=_behind(line.hue), wide=1)
+        if len(line.drawn) > 1:
+            _draw_values(area, line, line.y, ranges, color=behind_on_paper(line.hue), wide=1)
     for line in reversed(plot.lines):
         _draw_values(area, line, line.strong, ranges, color=rgb(categorical_on_paper(line.hue)), wide=2)
     for line in reversed(plot.lines):
@@ -74,7 +74,7 @@ def _with_margins(ranges: Ranges, plot: Plot) -> Ranges:
     return replace(ranges, y=y)
 
 
-def _behind(hue: int) -> Color:
+def behind_on_paper(hue: int) -> Color:
     """The colour of values behind their average: that of the line, nearly as light as the paper."""
     red, green, blue = (
         round(0.3 * ink + 0.7 * paper)

@@ -6,16 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from sslterm.render.curve import Line, Plot, Ranges, ranges_of
 from sslterm.render.envelope import column_edges, drawable, envelope
 from sslterm.render.ink import PAPER, SMALL_SIZE, font, line_height, shortened, text_size, write
 from sslterm.render.palette import categorical_on_paper, rgb
-from sslterm.render.picture_charts import draw_grid, with_axes
+from sslterm.render.picture_charts import behind_on_paper, draw_grid, with_axes
 from sslterm.render.png import framed, nothing_picture
 
 Point = tuple[float, float]
@@ -47,9 +48,12 @@ def overlay_picture(plot: Plot, names: Mapping[str, str]) -> Image.Image:
     wider = replace(ranges, x=(ranges.x[0], ranges.x[1] + reach * room / (_WIDTH - room)))
     area = Image.new("RGB", (_WIDTH * _FINE, _HEIGHT * _FINE), PAPER)
     draw_grid(area, wider)
+    for line in reversed(plot.lines):
+        if len(line.drawn) > 1:
+            _draw_behind(area, line, wider)
     ends = []
     for line in reversed(plot.lines):
-        strokes = strokes_of(line, wider, area.size)
+        strokes = strokes_of(line, line.strong, wider, area.size)
         for stroke in strokes:
             _draw_dashed(area, stroke, line.hue)
         if strokes:
@@ -66,20 +70,20 @@ def overlay_picture(plot: Plot, names: Mapping[str, str]) -> Image.Image:
     return framed(picture, " · ".join((plot.title, *plot.notes)))
 
 
-def strokes_of(line: Line, ranges: Ranges, size: tuple[int, int]) -> list[list[Point]]:
-    """The unbroken parts of a line as points in pixels; of many values the least and greatest of every column."""
+def strokes_of(line: Line, values: NDArray[Any], ranges: Ranges, size: tuple[int, int]) -> list[list[Point]]:
+    """The unbroken parts of a line through `values` [N] as points in pixels; of many the ends of every column."""
     (low, high), (x_low, x_high) = ranges.y, ranges.x
     width, height = size[0] - 1, size[1] - 1
     columns = size[0] // _FINE
     if len(line.x) > columns:
         edges = column_edges(x_low, x_high, columns, log=ranges.log_x)
-        least, most = envelope(line.x, line.y, edges, log_y=ranges.log_y, log_x=ranges.log_x)
+        least, most = envelope(line.x, values, edges, log_y=ranges.log_y, log_x=ranges.log_x)
         x = np.arange(columns).repeat(2) * (width / max(columns - 1, 1))
         y = np.stack([least, most], axis=1)
         y[1::2] = y[1::2, ::-1]  # down one column and up the next, so that neighbours join
         y = y.ravel()
     else:
-        values = drawable(np.asarray(line.y, dtype=np.float64), positive=ranges.log_y)
+        values = drawable(np.asarray(values, dtype=np.float64), positive=ranges.log_y)
         y = np.log10(values) if ranges.log_y else values
         places = drawable(np.asarray(line.x, dtype=np.float64), positive=ranges.log_x)
         places = np.log10(places) if ranges.log_x else places
@@ -89,6 +93,14 @@ def strokes_of(line: Line, ranges: Ranges, size: tuple[int, int]) -> list[list[P
     parts = np.split(np.arange(len(down)), np.flatnonzero(~known))
     strokes = [[(float(x[i]), float(down[i])) for i in part if known[i]] for part in parts]
     return [stroke for stroke in strokes if stroke]
+
+
+def _draw_behind(area: Image.Image, line: Line, ranges: Ranges) -> None:
+    """The values of a line as thin strokes, nearly as light as the paper."""
+    draw = ImageDraw.Draw(area)
+    for stroke in strokes_of(line, line.y, ranges, area.size):
+        if len(stroke) > 1:
+            draw.line(stroke, fill=behind_on_paper(line.hue), width=_FINE, joint="curve")
 
 
 def _draw_dashed(area: Image.Image, stroke: list[Point], hue: int) -> None:

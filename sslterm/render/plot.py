@@ -20,7 +20,8 @@ class Line:
 
     Attributes:
         hue: chooses its colour, and its dashes where there is no colour.
-        smooth: [N], what is drawn in its place, with `y` as a band behind.
+        smooth: [N], what is drawn in its place.
+        behind: whether `y` is drawn as a band behind `smooth`.
         best: which value is the best one, and marked.
         dashed: whether it is dashed in colour as well.
         level: whether it is one value, drawn from end to end, so that its points are nowhere in particular.
@@ -31,6 +32,7 @@ class Line:
     y: NDArray[Any]
     hue: int = 0
     smooth: NDArray[Any] | None = None
+    behind: bool = True
     best: Literal["min", "max"] | None = None
     dashed: bool = False
     level: bool = False
@@ -39,6 +41,11 @@ class Line:
     def strong(self) -> NDArray[Any]:
         """[N], what is drawn in front: smoothed values where there are any."""
         return self.y if self.smooth is None else self.smooth
+
+    @property
+    def drawn(self) -> tuple[NDArray[Any], ...]:
+        """[N] each, what is drawn of it: in front, and behind where something is."""
+        return (self.y, self.smooth) if self.smooth is not None and self.behind else (self.strong,)
 
     def best_point(self) -> int | None:
         """The place in the arrays of the best value; None where that is not known."""
@@ -156,7 +163,7 @@ def ranges_of(plot: Plot) -> Ranges | None:
     x, log_x = _x_range(plot, known)
     visible = [part for line in known for part in _visible(line, x, log_x=log_x, log_y=plot.log_y)]
     spans = [span for part in visible if (span := _span(part))] or [
-        span for line in known if (span := _span(line.y))
+        span for line in known if (span := _span(line.strong))
     ]
     low, high = min(span[0] for span in spans), max(span[1] for span in spans)
     low = low if plot.low is None else plot.low
@@ -206,7 +213,7 @@ def _visible(line: Line, x: tuple[float, float], *, log_x: bool, log_y: bool) ->
     start, stop = first_at(line.x, np.array([x[0], np.nextafter(x[1], np.inf)]))
     around = np.unique(np.clip([start - 1, start, stop - 1, stop], 0, max(len(line.x) - 1, 0)))
     parts = []
-    for y in (line.y,) if line.smooth is None else (line.y, line.smooth):
+    for y in line.drawn:
         ends = np.array(
             crossings(line.x[around], drawable(y[around], positive=log_y), *x, log_x=log_x, log_y=log_y)
         )

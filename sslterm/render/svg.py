@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Final
 
 from sslterm.render.curve import Line, Plot, Ranges, ranges_of
 from sslterm.render.palette import categorical_on_paper
 from sslterm.render.picture_charts import ticks_of
-from sslterm.render.picture_overlay import DASHES, strokes_of
+from sslterm.render.picture_overlay import DASHES, Point, strokes_of
 from sslterm.render.quantity import number
 
 _WIDTH: Final = 460
@@ -59,7 +59,9 @@ def _axes(plot: Plot, ranges: Ranges) -> Iterator[str]:
 
 def _line(line: Line, ranges: Ranges, name: str) -> Iterator[str]:
     color = f"#{categorical_on_paper(line.hue):06x}"
-    strokes = strokes_of(line, ranges, (_WIDTH + 1, _HEIGHT + 1))
+    strokes, *behind = (
+        strokes_of(line, values, ranges, (_WIDTH + 1, _HEIGHT + 1)) for values in reversed(line.drawn)
+    )
     if not strokes:
         return
     dashes = " ".join(str(length) for length in DASHES[line.hue % len(DASHES)])
@@ -68,11 +70,19 @@ def _line(line: Line, ranges: Ranges, name: str) -> Iterator[str]:
         f"; last {number(float(line.y[-1]))}" if at is None else f"; {line.best} {number(float(line.y[at]))}"
     )
     yield f'<g stroke="{color}" fill="{color}"><title>{escape(name + last)}</title>'
+    for stroke in (stroke for part in behind for stroke in part):
+        yield f'<path class="behind" d="{_path(stroke)}"/>'
     for stroke in strokes:
-        points = [(_LEFT + x, _ABOVE + y) for x, y in stroke]
-        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-        yield f'<path class="line" d="M{path}"' + (f' stroke-dasharray="{dashes}"' if dashes else "") + "/>"
+        yield (
+            f'<path class="line" d="{_path(stroke)}"'
+            + (f' stroke-dasharray="{dashes}"' if dashes else "")
+            + "/>"
+        )
         if len(line.x) <= _FEW:
-            yield from (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.2"/>' for x, y in points)
+            yield from (f'<circle cx="{_LEFT + x:.1f}" cy="{_ABOVE + y:.1f}" r="2.2"/>' for x, y in stroke)
     x, y = _LEFT + strokes[-1][-1][0], _ABOVE + strokes[-1][-1][1]
     yield f'<text class="letter" x="{x + 6:.1f}" y="{y + 4:.1f}" stroke="none">{escape(line.name)}</text></g>'
+
+
+def _path(stroke: Sequence[Point]) -> str:
+    return "M" + "L".join(f"{_LEFT + x:.1f} {_ABOVE + y:.1f}" for x, y in stroke)

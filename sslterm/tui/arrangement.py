@@ -38,6 +38,16 @@ class Arrangement:
         others = [other for other in self.first if other not in order]
         return replace(self, first=(*others, *order))
 
+    def swapped(self, key: str, other: str, among: Sequence[str]) -> Arrangement:
+        """Two of those of a kind that are shown in each other's place."""
+        order = self.of(among)
+        if key not in order or other not in order:
+            return self
+        at, there = order.index(key), order.index(other)
+        order[at], order[there] = other, key
+        others = [one for one in self.first if one not in order]
+        return replace(self, first=(*others, *order))
+
     def without(self, key: str) -> Arrangement:
         return replace(self, hidden=self.hidden | {key})
 

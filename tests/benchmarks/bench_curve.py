@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslterm.render.cells import Cells
-from sslterm.render.charts import Chart, domain_of, plot_of_chart
+from sslterm.render.chart_plot import domain_of, plot_of_chart
+from sslterm.render.charts import Chart
 from sslterm.render.curve import draw_plot
 from sslterm.render.smoothing import Smoother, smoothed
 from sslterm.render.view import ChartView

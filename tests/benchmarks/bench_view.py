@@ -6,8 +6,9 @@
                quickest round, for other programs only make it longer; beside it the median, and the CPU time
 - idle:        bytes sent in five seconds in which nothing changes
 - tick:        bytes sent for five new points of each metric, on the same screen enlarged to one chart
+- new axes:    the most that is sent of ticks of 200 points, of which every fifth or so widens the axes
 - matrix:      bytes sent for a new drawing of a 256x256 correlation matrix, enlarged
-- memory:      resident size of the monitor on that run, and with 50 runs listed
+- memory:      resident size of the monitor on that run, and with 50 and 1,000 runs listed; of those the first list
 
 The exit code is 1 where a target is missed.
 """
@@ -77,8 +78,8 @@ class View:
         self.child.close(force=True)
 
 
-def first_frame(folder: Path) -> tuple[float, float, float, int, int]:
-    """(seconds to curves and keys, those of CPU time, resident MB, bytes idle, bytes a tick)."""
+def first_frame(folder: Path) -> tuple[float, float, float, int, int, int]:
+    """(seconds to curves and keys, those of CPU time, resident MB, bytes idle, a tick, a tick with new axes)."""
     run = full_run(folder, "long-1", state="paused")
     run.metrics.unlink()
     write_points(run, 0, STEPS)
@@ -95,8 +96,12 @@ def first_frame(folder: Path) -> tuple[float, float, float, int, int]:
     for turn in range(8):
         write_points(run, STEPS + 5 * turn, STEPS + 5 * turn + 5)
         ticks.append(len(view.read(0.6)))
+    axes = []
+    for turn in range(7):
+        write_points(run, STEPS + 40 + 200 * turn, STEPS + 240 + 200 * turn)
+        axes.append(len(view.read(1.2)))
     view.close()
-    return seconds, cpu, memory, idle, round(statistics.median(ticks))
+    return seconds, cpu, memory, idle, round(statistics.median(ticks)), max(axes)
 
 
 def matrix_bytes(folder: Path) -> int:
@@ -115,17 +120,19 @@ def matrix_bytes(folder: Path) -> int:
     return sent
 
 
-def memory_of_fifty(folder: Path) -> float:
-    for number in range(50):
+def listed(folder: Path, count: int, steps: int) -> tuple[float, float, float]:
+    """(seconds to the first list of so many runs, those of CPU time, resident MB of the monitor)."""
+    for number in range(count):
         run = new_run(folder, f"vae-digits-{number}")
-        write_points(run, 0, 2000)
-        put_status(run, state="finished", step=2000)
+        write_points(run, 0, steps)
+        put_status(run, state="finished", step=steps)
     view = View(folder)
     view.read(20, until=b"keys")
+    seconds, cpu = time.perf_counter() - view.began, sum(psutil.Process(view.child.pid).cpu_times()[:2])
     view.read(4)
     memory = view.resident_mb
     view.close()
-    return memory
+    return seconds, cpu, memory
 
 
 def main() -> int:
@@ -144,7 +151,7 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        seconds, cpu, memories, idles, ticks = zip(
+        seconds, cpu, memories, idles, ticks, axes = zip(
             *(first_frame(folder / f"a{turn}") for turn in range(given.rounds)), strict=True
         )
         print(f"load before: {os.getloadavg()[0]:.1f}")
@@ -153,8 +160,12 @@ def main() -> int:
         report("memory, that run", max(memories), "MB", 100)
         report("bytes idle, 5 s", max(idles), "bytes", 0)
         report("bytes a tick, one chart", statistics.median(ticks), "bytes", 5000)
+        report("bytes a tick with new axes", max(axes), "bytes", 5000)
         report("bytes of a new 256x256 matrix", matrix_bytes(folder / "m"), "bytes", 60_000)
-        report("memory, 50 runs listed", memory_of_fifty(folder / "b"), "MB", 100)
+        report("memory, 50 runs listed", listed(folder / "b", 50, 2000)[-1], "MB", 100)
+        first, cpu, memory = listed(folder / "c", 1000, 50)
+        report("first list, 1,000 runs", first, "s", 0.8, f"CPU time {cpu:.2f} s")
+        report("memory, 1,000 runs listed", memory, "MB", 100)
     return 1 if missed else 0
 
 

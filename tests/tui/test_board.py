@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -230,5 +231,71 @@ def test_a_click_selects_and_a_double_click_enlarges(tmp_path: Path) -> None:
         assert screen.board.selected == "chart:loss"
         await pilot.click(tile, offset=(4, 1), times=2)
         await until(lambda: screen.board.enlarged and [t.key for t in screen.board.seen()] == ["chart:loss"])
+
+    drive([screen], script)
+
+
+def test_dragging_a_title_onto_another_tile_swaps_them_and_is_remembered(tmp_path: Path) -> None:
+    screen = WatchScreen(full_run(tmp_path))
+    board = screen.board
+
+    async def drag(pilot: Pilot[Outcome], key: str, onto: str) -> None:
+        await pilot.mouse_down(board.tiles[key], offset=(3, 0))
+        await pilot.hover(board.tiles[onto], offset=(5, 3))
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        charts = [tile.key for tile in board.seen() if tile.key in board.charts]
+        panels = [tile.key for tile in board.seen() if tile.key in board.panels]
+        places = {key: board.tiles[key].region for key in charts}
+        await drag(pilot, charts[0], charts[2])
+        assert "change places" in text_of(screen).splitlines()[-1]
+        await until(lambda: board.view.cursor is None)  # nothing is read on the way
+        assert [tile.key for tile in board.seen()][:3] == charts[:3]
+        await pilot.mouse_up(board.tiles[charts[2]], offset=(5, 3))
+        await pilot.pause()
+        assert [board.tiles[key].region for key in (charts[2], charts[0])] == [
+            places[charts[0]], places[charts[2]],
+        ]  # fmt: skip
+        assert board.selected == charts[0]
+        assert "have changed places" in text_of(screen).splitlines()[-1]
+        kept = board.arrangement
+        await drag(pilot, charts[0], panels[0])  # of another kind
+        assert "onto another chart" in text_of(screen).splitlines()[-1]
+        await pilot.mouse_up(board.tiles[panels[0]], offset=(5, 3))
+        await pilot.pause()
+        assert board.arrangement == kept
+        await pilot.mouse_down(board.tiles[charts[0]], offset=(3, 0))
+        await pilot.mouse_up(board.tiles[charts[0]], offset=(3, 0))
+        assert board.arrangement == kept
+        assert board.view.window is None
+
+    drive([screen], script)
+    again = WatchScreen(screen.reader.run)
+
+    async def look(pilot: Pilot[Outcome]) -> None:
+        assert again.board.keys == board.keys
+
+    drive([again], look)
+
+
+def test_a_panel_that_stands_in_for_the_first_is_swapped_where_it_is_seen(tmp_path: Path) -> None:
+    run = full_run(tmp_path)
+    for number in range(3):
+        shutil.copytree(run.panels / "cross-correlation", run.panels / f"more-{number}")
+    screen = WatchScreen(run)
+    board = screen.board
+
+    def shown() -> list[str]:
+        return [tile.key for tile in board.seen() if tile.key in board.panels]
+
+    async def script(pilot: Pilot[Outcome]) -> None:
+        before = shown()
+        board.select(board.panels[-1])
+        await pilot.pause()
+        last = shown()[0]
+        assert shown() == [last, *before[1:]]
+        board.swap(last, before[1])
+        await pilot.pause()
+        assert shown() == [before[1], last, *before[2:]]
 
     drive([screen], script)

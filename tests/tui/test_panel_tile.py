@@ -150,6 +150,10 @@ def test_a_heatmap_is_not_drawn_too_often_but_keys_are_answered(monkeypatch: pyt
         await until(lambda: tile.panel is panels[2])
         tile.show(panels[3])  # a person asked
         assert tile.panel is panels[3]
+        for panel in panels[:3]:  # a key is held
+            tile.show(panel)
+        assert tile.panel is panels[3]
+        await until(lambda: tile.panel is panels[2])
         others = [replace(digits(), array=np.clip(digits().array * share, 0, 1)) for share in (0.5, 1)]
         for one in others:
             tile.show(one, at_once=False)

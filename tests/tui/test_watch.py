@@ -187,16 +187,16 @@ def test_enlarging_and_selecting(tmp_path: Path) -> None:
             return {tile.key: tile.size.width for tile in screen.board.seen()}
 
         before = widths()
-        assert list(before) == ["chart:neg_elbo_nats", "chart:loss", "panel:reconstructions"]
+        assert list(before) == ["chart:neg_elbo_nats", "chart:kl_nats", "panel:reconstructions"]
         await pilot.press("enter")
         await until(lambda: widths() == {"panel:reconstructions": 80})
         await pilot.press("enter")
         await until(lambda: widths() == before)
         await pilot.press("down", "down", "down")
-        await until(lambda: "▸ loss" in text_of(screen))
+        await until(lambda: "▸ KL" in text_of(screen))
         assert "▸ reconstructions" not in text_of(screen)
         await pilot.press("enter")
-        await until(lambda: widths() == {"chart:loss": 80})
+        await until(lambda: widths() == {"chart:kl_nats": 80})
         assert text_of(screen).count("└") == 1  # one chart, one pair of axes
         await pilot.press("escape")
         await until(lambda: widths() == before)

@@ -35,7 +35,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -214,7 +214,8 @@ class BigGAN(Method):
         )
         if self.classes > 1:
             caption = f"walks from class to class, {rows} of them, each with one code"
-            yield _grid("class-walks", self._walk(label, codes[:rows]), caption)
+            walks = _grid("class-walks", self._walk(label, codes[:rows]), caption)
+            yield replace(walks, x_label="from class to class")
 
     def _walk(self, label: Tensor, codes: Tensor) -> Tensor:
         """From every class to the next in CODES steps along the line between their embeddings."""

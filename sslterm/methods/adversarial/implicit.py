@@ -58,6 +58,7 @@ class Implicit(Method):
             array=self.decode(walks).cpu().numpy(),
             caption=f"{WALKS} walks between two random codes each",
             columns=WALK_STEPS,
+            x_label="from code to code",
             low=0.0,
             high=1.0,
         )

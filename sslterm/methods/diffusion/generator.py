@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -236,7 +236,8 @@ def ladder_panel(noise: Tensor, way: list[Tensor]) -> Panel:
     chosen = [round(number * len(way) / (columns - 1)) for number in range(columns)]
     stations = torch.stack([[noise, *way][number] for number in chosen], dim=1)  # [rows, columns, C, H, W]
     caption = f"{len(noise)} samples on their way from noise, left, to images, right, in {len(way)} steps"
-    return images_of("ladder", to_images(stations.flatten(0, 1)), caption, columns)
+    panel = images_of("ladder", to_images(stations.flatten(0, 1)), caption, columns)
+    return replace(panel, x_label="from noise to image")
 
 
 def images_of(name: str, images: Tensor, caption: str, columns: int) -> Panel:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -226,13 +227,14 @@ def ladder_panel(images: Tensor, ladder: Iterator[tuple[str, Tensor]]) -> Panel:
     chosen = [rungs[round((number + 1) * len(rungs) / count) - 1] for number in range(count)]
     shown = [(name, rung - rung.mean(), float(rung.std().clamp_min(1e-12))) for name, rung in chosen]
     columns = [images, *((0.5 + rung / (6 * std)).clamp(0, 1) for _, rung, std in shown)]
-    return _rows_of(
+    panel = _rows_of(
         "ladder",
         columns,
         ["image", *(name for name, _, _ in shown)],
         f"{len(images)} held-out images on their way through the flow; black to white is -3 to 3 standard deviations "
         f"of a column, in the code {shown[-1][2]:.2f} (1 where it has learned its prior)",
     )
+    return replace(panel, x_label="through the flow")
 
 
 def _rows_of(name: str, columns: Sequence[Tensor], names: Sequence[str], caption: str) -> Panel:

@@ -163,6 +163,19 @@ class TileScreen(Screen[None]):
         self.board.move(by)
         self._remember()
 
+    def on_board_dragging(self, message: Board.Dragging) -> None:
+        """Say what letting go of a tile would do, or has done."""
+        kind, _, name = message.key.partition(":")
+        other = message.onto.partition(":")[2]
+        if message.dropped:
+            self.say(f"{name} and {other} have changed places" if message.alike else "")
+        elif message.alike:
+            self.say(f"let go: {name} and {other} change places", stays=True)
+        else:
+            self.say(f"drag {name} onto another {kind}: they change places", stays=True)
+        if message.dropped and message.alike:
+            self._remember()
+
     def action_hide(self) -> None:
         self.board.hide()
         self._remember()

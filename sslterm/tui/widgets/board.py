@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.events import Resize
+from textual.message import Message
 
 from sslterm.errors import DataError
 from sslterm.render.cells import Cells
-from sslterm.render.charts import Chart, choose_charts, domain_of
+from sslterm.render.chart_plot import domain_of
+from sslterm.render.charts import Chart, choose_charts
 from sslterm.render.palette import GROUND, MUTED
 from sslterm.render.view import ChartView
 from sslterm.run.reader import RunReader
@@ -44,6 +46,13 @@ class Board(Container):
         enlarged: whether that one has all the room.
     """
 
+    class Dragging(Message):
+        """A tile is dragged onto another, or onto none (""); tiles of a kind, let go of there, have changed places."""
+
+        def __init__(self, key: str, onto: str, alike: bool, *, dropped: bool) -> None:
+            super().__init__()
+            self.key, self.onto, self.alike, self.dropped = key, onto, alike, dropped
+
     DEFAULT_CSS = """
     Board { background: ansi_default; }
     Board > Canvas { position: absolute; }
@@ -60,6 +69,7 @@ class Board(Container):
         self.charts: dict[str, Chart] = {}
         self.histories: dict[str, PanelHistory] = {}
         self.tiles: dict[str, Tile] = {}
+        self._seen: list[str] = []
         self._places: dict[str, Place] = {}
         """Where each tile was put last."""
         self._nothing = _Nothing()
@@ -105,8 +115,8 @@ class Board(Container):
         return self.reader.status.images_per_epoch if self.reader.status else 0
 
     def seen(self) -> list[Tile]:
-        """The tiles that are on the screen."""
-        return [tile for tile in self.tiles.values() if tile.display]
+        """The tiles that are on the screen: charts, then panels, each as they are read."""
+        return [self.tiles[key] for key in self._seen]
 
     # -- drawing
 
@@ -120,7 +130,7 @@ class Board(Container):
             asked: a person did something; otherwise what is costly to send may wait.
         """
         entry, series = entry_of(self.reader.config), self.reader.metrics.series
-        charts = choose_charts(series, entry.headline if entry else "")
+        charts = choose_charts(series, *((entry.headline, entry.curves) if entry else ()))
         self.charts = {CHART + chart.what: chart for chart in charts}
         for name in self.reader.panels:
             self.histories.setdefault(PANEL + name, PanelHistory(self.reader, name))
@@ -150,12 +160,12 @@ class Board(Container):
             selected=self.selected,
             enlarged=self.enlarged,
         )
-        seen = {place.key for place in places}
+        self._seen = [place.key for place in places]
         if self._nothing.display != (not places):
             self._nothing.display = not places
         for key, tile in self.tiles.items():
-            if tile.display != (key in seen):
-                tile.display = key in seen
+            if tile.display != (key in self._seen):
+                tile.display = key in self._seen
         for place in places:
             tile = self._tile_of(place.key)
             if self._places.get(place.key) != place:
@@ -170,7 +180,11 @@ class Board(Container):
         if key not in self.tiles:
             graphics = getattr(self.app, "graphics", HALF)
             chart = self.charts.get(key)
-            tile = ChartTile(chart) if chart is not None else PanelTile(key, graphics=graphics)
+            tile = (
+                ChartTile(chart, movable=True)
+                if chart is not None
+                else PanelTile(key, graphics=graphics, movable=True)
+            )
             self.tiles[key] = tile
             self.mount(tile)
         return self.tiles[key]
@@ -229,10 +243,22 @@ class Board(Container):
 
     def move(self, by: int) -> None:
         """Move the selected tile among those of its kind."""
-        among = list(self.charts) if self.selected in self.charts else self.all_panels
-        self.arrangement = self.arrangement.moved(self.selected, by, among)
+        self.arrangement = self.arrangement.moved(self.selected, by, self._among(self.selected))
         self._chosen = True
         self.update()
+
+    def swap(self, key: str, other: str) -> None:
+        """Put two tiles of a kind in each other's place, as they are seen."""
+        among = self._among(key)
+        if key in self.panels:  # one that is selected may stand in the place of the first
+            first = next(tile.key for tile in self.seen() if tile.key in self.panels)
+            self.arrangement = self.arrangement.swapped(first, self.panels[0], among)
+        self.arrangement = self.arrangement.swapped(key, other, among)
+        self.select(key)
+
+    def _among(self, key: str) -> list[str]:
+        """The tiles of a kind."""
+        return list(self.charts) if key in self.charts else self.all_panels
 
     def hide(self) -> None:
         """Take the selected tile away, unless it is the last one."""
@@ -249,6 +275,15 @@ class Board(Container):
     def on_tile_chosen(self, message: Tile.Chosen) -> None:
         self.enlarged ^= message.enlarge
         self.select(message.tile.key)
+
+    def on_tile_dragged(self, message: Tile.Dragged) -> None:
+        tile = message.tile
+        others = [other for other in self.seen() if other is not tile]
+        onto = next((other for other in others if other.region.contains_point(message.over)), None)
+        alike = onto is not None and onto.key in self._among(tile.key)
+        if onto is not None and alike and message.dropped:
+            self.swap(tile.key, onto.key)
+        self.post_message(self.Dragging(tile.key, onto.key if onto else "", alike, dropped=message.dropped))
 
     def on_curve_tile_view_changed(self, message: CurveTile.ViewChanged) -> None:
         self.look(message.view)

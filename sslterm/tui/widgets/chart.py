@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sslterm.render.cells import Cells
-from sslterm.render.charts import Chart, Series, domain_of, plot_of_chart
+from sslterm.render.chart_plot import Series, domain_of, plot_of_chart
+from sslterm.render.charts import Chart
 from sslterm.render.curve import Plot, draw_plot, frame_of
 from sslterm.render.plot import rounded_outwards
 from sslterm.render.smoothing import Smoother
@@ -24,8 +25,8 @@ def steady(domain: Domain) -> Domain:
 class ChartTile(CurveTile):
     """Curves of one quantity; `tell` shows them through a view."""
 
-    def __init__(self, chart: Chart) -> None:
-        super().__init__(f"chart:{chart.what}")
+    def __init__(self, chart: Chart, *, movable: bool = False) -> None:
+        super().__init__(f"chart:{chart.what}", movable=movable)
         self.chart = chart
         self.series: Mapping[str, Series] = {}
         self.images_per_epoch = 0

@@ -26,7 +26,7 @@ from sslterm.render.comparison_cells import (
 from sslterm.render.curve import frame_of
 from sslterm.render.evaluated_cells import draw_evaluated, last_figure, shown_rows
 from sslterm.render.evaluated_table import EvaluatedTable
-from sslterm.render.overlay import draw_overlay
+from sslterm.render.overlay import draw_overlay, seen
 from sslterm.render.palette import GROUND, MUTED
 from sslterm.render.plot import Plot
 from sslterm.render.side_by_side import Shot, draw_side_by_side, slots_for
@@ -104,7 +104,7 @@ class OverlayPart(CurveTile):
     def draw(self, width: int, height: int) -> Cells:
         if self.message:
             return _said(self.message, width, height, color=self.in_color)
-        self._frame = frame_of(self._plot, width, height)
+        self._frame = frame_of(seen(self._plot, color=self.in_color), width, height)
         return draw_overlay(self._plot, width, height, color=self.in_color, selected=self.selected)
 
 

@@ -27,8 +27,8 @@ class CurveTile(Tile):
             self.tile = tile
             self.view = view
 
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
+    def __init__(self, key: str, *, movable: bool = False) -> None:
+        super().__init__(key, movable=movable)
         self.view = ChartView()
         self.domain: Domain | None = None
         self._newest: float | None = None
@@ -110,7 +110,9 @@ class CurveTile(Tile):
             self._ask(self._act(lambda view, domain: view.zoomed(domain, factor, about=place)))
 
     def on_mouse_down(self, event: MouseDown) -> None:
-        if event.button == 1 and self.place_at(event.x) is not None:
+        if self.on_title(event):
+            self._ask(self.view.pointed(None))
+        elif event.button == 1 and self.place_at(event.x) is not None:
             self._drag = event.x, self.view
             self.capture_mouse()
 
@@ -120,6 +122,8 @@ class CurveTile(Tile):
             self.release_mouse()
 
     def on_mouse_move(self, event: MouseMove) -> None:
+        if self.moving:
+            return
         if self._drag is None:
             self._ask(self.view.pointed(self.place_at(event.x)))
         elif self.domain is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from textual.events import Leave, MouseMove, Resize
@@ -23,6 +24,8 @@ from sslterm.tui.widgets.tile import Tile
 
 SECONDS_A_HEATMAP: Final = 2.0
 """A heatmap is sent anew at most this often while a run trains: it takes tens of kilobytes."""
+SECONDS_WHEN_ASKED: Final = 0.2
+"""The same where a person goes through its history: a key that is held comes thirty times a second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +56,14 @@ class PanelTile(Tile):
 
     DEFAULT_CSS = "PanelTile { layers: picture; } PanelTile > * { layer: picture; dock: left; }"
 
-    def __init__(self, key: str, *, graphics: Graphics = HALF) -> None:
-        super().__init__(key)
+    def __init__(self, key: str, *, graphics: Graphics = HALF, movable: bool = False) -> None:
+        super().__init__(key, movable=movable)
         self.graphics = graphics
         self.cursor: Spot | None = None
         self._now = _Shown()
         self._waiting: _Shown | None = None
         self._timer: Timer | None = None
-        self._drawn_at = -SECONDS_A_HEATMAP
+        self._drawn_at = self._asked_at = -SECONDS_A_HEATMAP
         self._hovered = False
         """The cursor follows the mouse, and goes with it."""
         self._difference = False
@@ -96,24 +99,32 @@ class PanelTile(Tile):
         Args:
             before: the drawing before it, for `difference`; `since` says when that was: "512 k images".
             at_once: a person asked for it. Otherwise a heatmap waits until the last one has stood for two
-                seconds; the newest of those that wait is drawn.
+                seconds; of those that are asked for in a burst, until the last of them has for a fifth of one.
+                The newest of those that wait is drawn.
         """
         shown = _Shown(panel, before, since, when, place, trouble)
         if shown.like(self._waiting or self._now):
             return
-        left = self._drawn_at + SECONDS_A_HEATMAP - time.monotonic()
+        ready = self._asked_at + SECONDS_WHEN_ASKED if at_once else self._drawn_at + SECONDS_A_HEATMAP
+        left = ready - time.monotonic()
         same = panel is not None and self._now.panel is not None and panel.name == self._now.panel.name
-        if not at_once and same and panel is not None and panel.kind == "matrix" and left > 0:
+        if same and panel is not None and panel.kind == "matrix" and left > 0:
             self._waiting = shown
-            if self._timer is None:
-                self._timer = self.set_timer(left, self._draw_waiting)
+            if self._timer is not None and at_once:
+                self._timer.stop()
+            if self._timer is None or at_once:
+                self._timer = self.set_timer(left, partial(self._draw_waiting, asked=at_once))
             return
         self._take(shown)
+        if at_once and same:
+            self._asked_at = time.monotonic()
 
-    def _draw_waiting(self) -> None:
+    def _draw_waiting(self, *, asked: bool) -> None:
         self._timer = None
         if self._waiting is not None:
             self._take(self._waiting)
+            if asked:
+                self._asked_at = time.monotonic()
 
     def _take(self, shown: _Shown) -> None:
         if self._timer is not None:
@@ -173,7 +184,7 @@ class PanelTile(Tile):
             self.redraw()
 
     def on_mouse_move(self, event: MouseMove) -> None:
-        if self._now.panel is None or self._zoomed:
+        if self._now.panel is None or self._zoomed or self.moving:
             return
         panel = self._compared(self._now.panel)
         column, row = event.screen_offset - self.content_region.offset  # the event may be the picture's
