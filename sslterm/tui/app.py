@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from textual.app import App
 from textual.binding import Binding
@@ -26,7 +25,6 @@ from sslterm.tui.key import Key, keys_of
 from sslterm.tui.screens.home import HomeScreen
 from sslterm.tui.screens.watch import Outcome, WatchScreen
 from sslterm.tui.settings import Settings, load_settings, save_settings, settings_path
-from sslterm.tui.spans import as_sent
 from sslterm.tui.widgets.canvas import Canvas
 
 
@@ -88,9 +86,6 @@ class MonitorApp(App[Outcome]):
             self.push_screen(screen)
         if self.graphics.note:
             self.notify(self.graphics.note, timeout=10)
-
-    def _display(self, screen: Screen[Any], renderable: Any) -> None:
-        super()._display(screen, as_sent(renderable))
 
     def action_leave(self) -> None:
         """Leave by the screen's own way out."""
