@@ -87,7 +87,7 @@ def test_next_commands_follow_from_the_capabilities() -> None:
         assert text.startswith("next: sslterm ")
         for capability, verb in (("sample", "sample"), ("encode", "probe"), ("decode", "traverse")):
             able = {capability, f"{capability}_class"} & {*entry.capabilities}
-                assert (verb in text) == bool(able)
+            assert (verb in text) == bool(able)
     assert result_lines("run-1", None, Status(state="running"), "running", []) == []
 
 
