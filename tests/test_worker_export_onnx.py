@@ -11,6 +11,7 @@ import torch
 
 from sslterm.engine.load import load_method
 from sslterm.errors import UsageError
+from sslterm.evaluate.features import evaluating
 from sslterm.worker.desk import Desk
 from tests.test_worker import make_run
 from tests.test_worker_export import FEW, desks, features_of, images_of, scramble, write
@@ -52,6 +53,7 @@ def test_onnx_gives_the_same_for_any_number_of_images(desks: Any, tmp_path: Path
     ("method", "overrides", "part"),
     [
         ("progan", (), "decoder"),  # whose layers depend on a number that is kept
+        ("biggan", (), "generator"),  # whose statistics are made anew when it is first asked
         ("gsn", ("method.hidden=[16, 16]",), "encoder"),
     ],
 )
@@ -67,7 +69,11 @@ def test_networks_that_ask_for_more_than_layers_are_held_too(
     assert {check["part"] for check in answer["checked"]} == {part}
     assert all(check["largest_difference"] < 1e-4 for check in answer["checked"])
     card = (tmp_path / "out" / "README.md").read_text()
-    for kind, said in (("encoder", "features = encode(images)"), ("decoder", "images = decode(z), z [N, ")):
+    for kind, said in (
+        ("encoder", "features = encode(images)"),
+        ("decoder", "images = decode(z), z [N, "),
+        ("generator", "images = generate(z, label), z [N, "),
+    ):
         assert (said in card) == (part == kind)
     assert ("Images in:" in card) == (part == "encoder")
 
@@ -91,6 +97,21 @@ def test_what_onnx_has_no_form_of_is_refused_before_any_work(
             write(desk, "onnx", out)
         assert error.value.hint == "use --to safetensors"
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+def test_a_generator_by_classes_draws_what_the_run_draws(tmp_path: Path) -> None:
+    desk = made(tmp_path / "runs", "biggan")
+    method: Any = desk.loaded.method
+    method.seen.copy_(torch.arange(10))  # classes are not equally frequent, which the statistics know of
+    write(desk, "safetensors", tmp_path / "out")
+    program = runpy.run_path(str(tmp_path / "out" / "load.py"))
+    codes, label = torch.randn(10, method.latent_dim), torch.arange(10).flip(0)
+    with evaluating(method), torch.no_grad():
+        truth = method.decode_class(codes, label)
+    torch.testing.assert_close(program["generate"](codes, label), truth)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "- Classes: [N], int64, 0 to 9." in card
+    assert "Nothing of this checkpoint yet: `sslterm evaluate` measures it." in card
 
 
 def test_a_generator_has_no_encoder_for_libraries_of_them(tmp_path: Path) -> None:

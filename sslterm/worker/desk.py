@@ -24,7 +24,7 @@ from sslterm.errors import DataError, UsageError
 from sslterm.evaluate.feature_spaces import encoder_space, pixel_space
 from sslterm.evaluate.features import BATCH, choose
 from sslterm.evaluate.judge import Space, make_space
-from sslterm.methods.base import CAPABILITIES, Encodes, Likelihood
+from sslterm.methods.base import CAPABILITIES, ClassLatent, Encodes, Latent, Likelihood
 from sslterm.run.layout import RunDirectory
 from sslterm.worker.outputs import Stage
 
@@ -111,7 +111,7 @@ class Desk:
             if isinstance(method, Likelihood) or {"sample", "reconstruct", "probe"} & {*can}
             else []
         )
-        can += ["export"] if isinstance(method, Encodes) else []
+        can += ["export"] if isinstance(method, Encodes | Latent | ClassLatent) else []
         name = self.loaded.experiment.run.method
         return UsageError(f"{name} cannot {command}", "it can: " + ", ".join(can) if can else "")
 

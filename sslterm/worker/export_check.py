@@ -14,7 +14,7 @@ from torch import Tensor
 from sslterm.errors import SsltermError, UsageError
 from sslterm.worker.desk import Desk
 from sslterm.worker.encoders import Encoder
-from sslterm.worker.export_parts import IMAGES, computation, held_out
+from sslterm.worker.export_parts import FUNCTIONS, IMAGES, computation, held_out, random_codes
 
 TOLERANCE = 1e-4
 """Most that a value may differ, over the largest of all (or 1 where that is less)."""
@@ -40,34 +40,34 @@ def check(desk: Desk, folder: Path, encoder: Encoder, parts: list[str], to: str)
     program = runpy.run_path(str(folder / "load.py"))
     checks = []
     for part in parts:
-        compute, example = computation(desk, encoder.method, part)
-        generator = torch.Generator().manual_seed(0)
+        compute, _ = computation(desk, encoder.method, part)
+        given: dict[str, tuple[Tensor, ...]]
         if part == "encoder":
             images = held_out(desk)
-            noise = torch.rand(images.shape, generator=generator)
-            given = {"held-out images": images, "random images": noise}
+            noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(0))
+            given = {"held-out images": (images,), "random images": (noise,)}
         else:
-            given = {"random codes": torch.randn(IMAGES, example.shape[1], generator=generator)}
+            given = {"random codes": random_codes(encoder.method, IMAGES)}
         for what, values in given.items():
-            truth = compute(values)
-            found = _called(program["encode" if part == "encoder" else "decode"], values, to)
+            truth = compute(*values)
+            found = _called(program[FUNCTIONS[part]], values, to)
             if found.shape != truth.shape or distance(found, truth) > TOLERANCE:
                 raise SsltermError(
                     f"the exported {part} differs from the run on {what}: nothing was written",
                     "this is a mistake in sslterm; another --to may do",
                 )
             largest = float((found - truth).abs().max())
-            checks.append(Checked(part, what, len(values), largest, float(truth.abs().max())))
+            checks.append(Checked(part, what, len(truth), largest, float(truth.abs().max())))
     return checks
 
 
-def _called(program: Callable[[Any], Any], values: Tensor, to: str) -> Tensor:
+def _called(program: Callable[..., Any], values: tuple[Tensor, ...], to: str) -> Tensor:
     """What load.py makes of some inputs."""
     if to != "onnx":
-        found: Tensor = program(values)
+        found: Tensor = program(*values)
         return found
     try:
-        return torch.from_numpy(program(values.numpy()))
+        return torch.from_numpy(program(*(each.numpy() for each in values)))
     except Exception as error:  # onnxruntime's own, which it shares with nobody
         raise UsageError(
             "ONNX cannot hold this network for any number of images at once", "use --to safetensors"

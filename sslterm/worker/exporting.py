@@ -15,14 +15,14 @@ from safetensors.torch import save_file
 
 from sslterm.errors import UsageError
 from sslterm.evaluate.features import evaluating, own_randomness
-from sslterm.methods.base import Encodes, Latent
+from sslterm.methods.base import ClassLatent, Encodes, Latent
 from sslterm.nn.foreign import Library
 from sslterm.nn.touched import touched
 from sslterm.run.files import draft_of
 from sslterm.worker.desk import Desk
 from sslterm.worker.encoders import Encoder, find_encoder
 from sslterm.worker.export_check import TOLERANCE, check
-from sslterm.worker.export_parts import Part, computation, held_out, instead, shape_of
+from sslterm.worker.export_parts import Part, computation, held_out, instead, parts_of, shape_of
 from sslterm.worker.library_model import write_model
 from sslterm.worker.loaders import Network, onnx_program, own_program
 from sslterm.worker.model_card import Card, write_card
@@ -86,7 +86,7 @@ def _require_form(desk: Desk, request: Export) -> None:
         UsageError: the method has no encoder or decoder, or not what the target takes, or a library is missing.
     """
     method, name, to = desk.loaded.method, desk.loaded.experiment.run.method, request.to
-    if not isinstance(method, Encodes | Latent):
+    if not parts_of(method):
         raise UsageError(f"{name} has no encoder, and no decoder of codes alone", desk.cannot("export").hint)
     if to == "onnx" and method.onnx_lacks:
         raise UsageError(f"ONNX cannot hold {name}: {method.onnx_lacks}", "use --to safetensors")
@@ -109,21 +109,20 @@ def _write(desk: Desk, request: Export, folder: Path) -> tuple[Encoder, list[str
     if request.to in LIBRARIES:
         network = write_model(desk, encoder, request.to, folder)
         return encoder, ["encoder"], network
-    parts = ["encoder"] if isinstance(method, Encodes) else []
-    parts += ["decoder"] if isinstance(method, Latent) else []
+    parts = parts_of(method)
     for part in parts:
         compute, example = computation(desk, encoder.method, part)
         if request.to == "onnx":
             settled = with_numbers(encoder.method)
-            write_onnx(
-                Part(settled, computation(desk, settled, part)[0]), example, part, folder / f"{part}.onnx"
-            )
+            compute, _ = computation(desk, settled, part)
+            compute(*example)  # standing statistics, say, are made when they are first needed: no layer of it
+            write_onnx(Part(settled, compute), example, part, folder / f"{part}.onnx")
         else:
-            names = touched(encoder.method, partial(compute, example))
+            names = touched(encoder.method, partial(compute, *example))
             tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in names.items()}
             about = {"run": desk.run.name, "method": desk.loaded.experiment.run.method, "part": part}
             save_file(tensors, folder / f"{part}.safetensors", metadata=about)
-    latent = method.latent_dim if isinstance(method, Latent) else 0
+    latent = method.latent_dim if isinstance(method, Latent | ClassLatent) else 0
     shape = shape_of(inputs)
     text = (
         onnx_program(parts, shape, latent)

@@ -151,14 +151,15 @@ from pathlib import Path
 import onnxruntime
 
 
-def run(name, values):
+def run(name, *values):
     session = onnxruntime.InferenceSession(Path(__file__).with_name(name + ".onnx"))
-    return session.run(None, {{session.get_inputs()[0].name: values}})[0]
+    return session.run(None, {{one.name: each for one, each in zip(session.get_inputs(), values)}})[0]
 '''
 """load.py of networks in ONNX, before its functions."""
 ONNX_PARTS = {
     "encoder": '\n\ndef encode(images):\n    return run("encoder", images)\n',
     "decoder": '\n\ndef decode(z):\n    return run("decoder", z)\n',
+    "generator": '\n\ndef generate(z, label):\n    return run("generator", z, label)\n',
 }
 
 
@@ -169,7 +170,11 @@ def onnx_program(parts: Sequence[str], shape: str, latent: int) -> str:
 
 def _calls(parts: Sequence[str], latent: int) -> str:
     """How the functions of load.py are called."""
-    calls = {"encoder": "features = encode(images)", "decoder": f"images = decode(z), z [N, {latent}]"}
+    calls = {
+        "encoder": "features = encode(images)",
+        "decoder": f"images = decode(z), z [N, {latent}]",
+        "generator": f"images = generate(z, label), z [N, {latent}], label [N] int64",
+    }
     return "; ".join(calls[part] for part in parts)
 
 
@@ -202,6 +207,7 @@ def load():
 OWN_PARTS = {
     "encoder": "\n\n@torch.no_grad()\ndef encode(images):\n    return load().encode(images)\n",
     "decoder": "\n\n@torch.no_grad()\ndef decode(z):\n    return load().decode(z)\n",
+    "generator": "\n\n@torch.no_grad()\ndef generate(z, label):\n    return load().decode_class(z, label)\n",
 }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sslterm.catalog import CATALOG
-from sslterm.methods.base import Encodes, Latent
+from sslterm.methods.base import ClassLatent, Encodes, Latent
 from sslterm.render.figures import LEGEND, figure_tables, figures_markdown
 from sslterm.render.quantity import number
 from sslterm.run.panels import load_panel
@@ -118,9 +118,11 @@ def _how(folder: Path, desk: Desk, card: Card) -> Iterator[str]:
         yield f"- Images in: {shape_of(inputs)}, float32 in [0, 1]."
         width = method.encode(desk.held_out(1, seed=0)).shape[1]
         yield f"- Features: [N, {width}], float32."
-    if isinstance(method, Latent) and "decoder" in card.parts:
+    if isinstance(method, Latent | ClassLatent) and {"decoder", "generator"} & {*card.parts}:
         prior = "standard normal a priori" if method.latent_prior == "normal" else "without a prior"
         yield f"- Codes: [N, {method.latent_dim}], {prior}; images out: {shape_of(inputs)} in [0, 1]."
+    if isinstance(method, ClassLatent) and "generator" in card.parts:
+        yield f"- Classes: [N], int64, 0 to {method.classes - 1}."
     yield from (f"- {note}" for note in card.notes)
     yield ""
 
@@ -138,7 +140,9 @@ def _measured(desk: Desk, reader: RunReader, card: Card) -> Iterator[str]:
     for table in tables:
         yield figures_markdown(table)
     if not tables:
-        yield from ("Nothing of this checkpoint yet: `sslterm probe` and `sslterm evaluate` measure it.", "")
+        encoder = "encoder" in card.parts
+        by = "`sslterm probe` and `sslterm evaluate` measure" if encoder else "`sslterm evaluate` measures"
+        yield from (f"Nothing of this checkpoint yet: {by} it.", "")
     if online:
         yield from ("While it trained, on held-out images:", "")
         yield from ("| measure | value | what it is | after images |", "| :-- | --: | :-- | --: |")

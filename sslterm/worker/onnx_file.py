@@ -26,20 +26,24 @@ def with_numbers(method: Method) -> Method:
     return copied
 
 
-def write_onnx(network: nn.Module, example: Tensor, part: str, path: Path) -> None:
-    """Write the "encoder" (images -> features) or "decoder" (z -> images) of a method.
+GIVEN = {"encoder": ("images",), "decoder": ("z",), "generator": ("z", "label")}
+"""What a part takes."""
+
+
+def write_onnx(network: nn.Module, example: tuple[Tensor, ...], part: str, path: Path) -> None:
+    """Write the "encoder" (images -> features), "decoder" (z -> images) or "generator" (z, label -> images).
 
     Raises:
         UsageError: torch's exporter cannot.
     """
-    given, gives = ("images", "features") if part == "encoder" else ("z", "images")
+    given, rows = list(GIVEN[part]), {0: torch.export.Dim("N")}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the exporter, on its own ways
             torch.onnx.export(
-                network.eval(), (example,), path, dynamo=True, external_data=False,
-                input_names=[given], output_names=[gives], verbose=False,
-                dynamic_shapes=({0: torch.export.Dim("N")},),
+                network.eval(), example, path, dynamo=True, external_data=False,
+                input_names=given, output_names=["features" if part == "encoder" else "images"], verbose=False,
+                dynamic_shapes=(tuple(rows for _ in given),),  # of `forward(*values)`
             )  # fmt: skip
     except Exception as error:  # the exporter has no end of its own errors
         cause = error.__cause__ or error

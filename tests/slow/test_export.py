@@ -12,7 +12,7 @@ from sslterm.catalog import CATALOG
 from sslterm.config.presets import default_preset
 from sslterm.engine.load import load_method
 from sslterm.errors import UsageError
-from sslterm.methods.base import Encodes, Latent
+from sslterm.methods.base import ClassLatent, Encodes, Latent
 from sslterm.worker.desk import Desk
 from tests.conformance.shrink import shrink
 from tests.test_worker import run_of
@@ -30,8 +30,10 @@ def test_every_method_is_held_or_refused_at_once(tmp_path: Path, name: str) -> N
     scramble(loaded.method)
     desk, method = Desk(run, loaded, torch.device("cpu")), loaded.method
     parts = {
-        part for part, can in (("encoder", Encodes), ("decoder", Latent)) if isinstance(method, can)
-    }  # fmt: skip
+        part
+        for part, can in (("encoder", Encodes), ("decoder", Latent), ("generator", ClassLatent))
+        if isinstance(method, can)
+    }
     for to in ("safetensors", "onnx"):
         start = time.monotonic()
         if parts and not (to == "onnx" and method.onnx_lacks):
