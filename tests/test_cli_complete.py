@@ -1,9 +1,10 @@
-"""Shell completion: what is offered where, and what bash makes of it."""
+"""Shell completion: what is offered where, and what shells make of it."""
 
 from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -98,18 +99,32 @@ def test_nothing_large_is_imported_for_it(tmp_path: Path) -> None:
         assert answer.stderr.strip() == "[]"
 
 
-def test_bash_leaves_a_key_open_for_its_value(tmp_path: Path) -> None:
+SHELLS = {
+    "bash": (["--noprofile", "--rcfile", "rc", "-i"], "bind 'set enable-bracketed-paste off'"),
+    "zsh": (["-i"], "unset zle_bracketed_paste\nautoload -Uz compinit && compinit -u -D"),
+}
+"""How a shell is told to begin with the file rc alone, and what it needs before a script of completion."""
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_shell_leaves_a_key_open_for_its_value(tmp_path: Path, name: str) -> None:
     """As a person meets it: Tab in a shell of its own, after the script that the program gives."""
+    if not shutil.which(name):
+        pytest.skip(f"there is no {name} here")
     program = tmp_path / "sslterm"
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m sslterm "$@"\n')
     program.chmod(0o755)
     script = start(
-        "-m", "sslterm", "--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1"
+        "-m", "sslterm", "--show-completion", name, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1"
     ).stdout
-    (tmp_path / "rc").write_text(f"PS1='> '\nbind 'set enable-bracketed-paste off'\n{script}")
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "TERM": "dumb"}
+    arguments, before = SHELLS[name]
+    for rc in ("rc", ".zshrc"):
+        (tmp_path / rc).write_text(f"PS1='> '\n{before}\n{script}")
+    environment = {
+        **os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "TERM": "dumb", "ZDOTDIR": str(tmp_path),
+    }  # fmt: skip
     shell = pexpect.spawn(
-        "bash", ["--noprofile", "--rcfile", str(tmp_path / "rc"), "-i"],
+        name, arguments, cwd=str(tmp_path),
         env=environment, encoding="utf-8", timeout=60, dimensions=(24, 200),
     )  # fmt: skip
     shell.expect_exact("> ")

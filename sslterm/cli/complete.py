@@ -20,14 +20,29 @@ Choices = list[tuple[str, str]]
 """(value, what it is)."""
 
 
+ZSH_EVAL = """\
+  eval $(env _TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" %(autocomplete_var)s=complete_zsh %(prog_name)s)
+"""
+ZSH_OPEN = """\
+  local answer=$(env _TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" %(autocomplete_var)s=complete_zsh %(prog_name)s)
+  if [[ $answer == *'=":'* ]]; then
+    compadd() { builtin compadd -S "" "$@" }
+    { eval $answer } always { unfunction compadd }
+  else
+    eval $answer
+  fi
+"""
+
+
 def leave_keys_open() -> None:
-    """Let the script that bash is given put no space behind `key=`, whose value is still to come."""
-    from typer import _completion_shared as shared  # there is no other door to the script
+    """Let the scripts that bash and zsh are given put no space behind `key=`, whose value is still to come."""
+    from typer import _completion_shared as shared  # there is no other door to the scripts
 
     there, end = shared.COMPLETION_SCRIPT_BASH, "    return 0\n"
     shared._completion_scripts["bash"] = there.replace(
         end, f'    [[ "${{COMPREPLY[*]}}" == *= ]] && compopt -o nospace\n{end}'
     )
+    shared._completion_scripts["zsh"] = shared.COMPLETION_SCRIPT_ZSH.replace(ZSH_EVAL, ZSH_OPEN)
 
 
 def complete_words(*words: str) -> Callable[[str], list[str]]:
