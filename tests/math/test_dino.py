@@ -37,6 +37,13 @@ def build(encoder: dict[str, Any] = ENCODER, **changes: Any) -> DINO:
     return DINO(config, inputs("a", "b", *(["local"] if config.local_crops else []))).train()
 
 
+def test_scores_are_divided_by_small_numbers_and_so_not_computed_in_bfloat16() -> None:
+    head, features = Head(8, (16, 6), 7, batch_norm=True).eval(), torch.randn(4, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        z, scores = head.bottleneck(features), head(features)
+    torch.testing.assert_close(scores, z @ F.normalize(head.last.weight, dim=1).T, atol=1e-6, rtol=1e-6)
+
+
 def outputs(views: int, n: int, k: int) -> Tensor:
     generator = torch.Generator().manual_seed(views * n)
     return torch.rand(views, n, k, generator=generator, dtype=torch.float64) * 2 - 1

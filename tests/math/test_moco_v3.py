@@ -49,6 +49,7 @@ def build(**changes: object) -> MoCoV3:
     fields = {
         "projector": (16, 6),
         "predictor": (12,),
+        "predictor_batch_norm": True,
         "temperature": TEMPERATURE,
         "key_momentum": 0.9,
         "freeze_patches": False,
@@ -91,12 +92,14 @@ def test_the_key_encoder_follows_after_the_update_ever_more_slowly(progress: flo
         torch.testing.assert_close(key, momentum * old + (1 - momentum) * query)
 
 
-def test_all_layers_of_both_heads_are_normalised() -> None:
-    method = build()
-    for head, layers in ((method.projector, 2), (method.predictor, 2)):
+@pytest.mark.parametrize("predictor_batch_norm", [True, False])
+def test_heads_are_normalised_the_prediction_of_a_resnet_is_not(predictor_batch_norm: bool) -> None:
+    """`_build_mlp(2, dim, mlp_dim, dim, False)` in MoCo_ResNet, with True in MoCo_ViT, of the authors' code."""
+    method = build(predictor_batch_norm=predictor_batch_norm)
+    ends = ((method.projector, [False, True]), (method.predictor, [False, True][: 1 + predictor_batch_norm]))
+    for head, without_scale in ends:
         norms = [part for part in head.modules() if isinstance(part, BatchNorm)]
-        assert len(norms) == layers
-        assert [norm.weight is None for norm in norms] == [False, True]  # the last has no scale
+        assert [norm.weight is None for norm in norms] == without_scale  # the last has no scale
     z = method.train().embed(batch_of(8).images)
     torch.testing.assert_close(z.mean(0), torch.zeros(6), atol=1e-5, rtol=0)
 

@@ -16,7 +16,8 @@ Objective:
 Departures:
     The views of a preset need not be the paper's; those of `imagenet` are, but are cut from images that were
     first brought to 224 pixels. The target's BatchNorm uses the statistics of its own batch, as in the paper;
-    its running statistics, used in evaluation alone, follow the online network's.
+    its running statistics, used in evaluation alone, are of these batches, drawn slightly towards the online
+    network's.
     The projection of `patterns` ends in BatchNorm without a scale, as SimSiam's: a network as small as that one
     loses all but a few dimensions without it.
 

@@ -18,6 +18,7 @@ Departures:
     of the last layer's rows are 1 throughout, as the authors' code has it by default. T_t rises step by step,
     not epoch by epoch. Weight decay is constant, and there is no stochastic depth; the ViT's positions are
     fixed sines and cosines, so that crops of every size need no interpolation, and its weights are uniform draws.
+    Gradients are clipped by their norm over all parameters, where the authors' code clips each parameter's.
 
 Watch for:
     Teacher entropy and KL (Fig. 7): an entropy that reaches 0 is one dimension winning always, one that
@@ -48,6 +49,7 @@ from sslterm.methods.joint_embedding.multi_crop import (
     MultiCropConfig,
     crops_panel,
     cross_entropies,
+    scores_of,
     through,
 )
 from sslterm.nn.backbone import Backbone
@@ -116,8 +118,7 @@ class Head(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, features] -> [B, K], float32."""
-        outputs: Tensor = F.linear(self.bottleneck(features), F.normalize(self.last.weight, dim=1))
-        return outputs.float()
+        return scores_of(self.bottleneck(features), F.normalize(self.last.weight, dim=1))
 
 
 class DINO(MultiCrop):

@@ -19,7 +19,8 @@ Objective:
 Departures:
     Portions are of the global batch and independent of the number of devices, where the paper's are the
     devices; so one device trains as eight would. The images of `imagenet` were first brought to 224 pixels.
-    The key encoder's running statistics, used in evaluation alone, follow the query encoder's.
+    The key encoder's running statistics, used in evaluation alone, are of its own batches, drawn slightly
+    towards the query encoder's.
 
 Watch for:
     The logits of pairs should move away from those with the queue. A loss that falls at once while kNN stays

@@ -16,7 +16,8 @@ Objective:
 Departures:
     The views of a preset need not be the paper's; those of `imagenet` are, but are cut from images that were
     first brought to 224 pixels. The small transformer has 6 heads, as DeiT's, where the paper's has 12. The
-    key encoder's running statistics, used in evaluation alone, follow the query encoder's.
+    key encoder's running statistics, used in evaluation alone, are of its own batches, drawn slightly towards
+    the query encoder's.
 
 Watch for:
     The logits of pairs should move away from those of other images. Sudden dips of kNN with a transformer are
@@ -74,7 +75,9 @@ class MoCoV3(JointEmbedding):
         projector: tuple[Count, ...]
         """Widths of its layers, the embedding last; BatchNorm after all of them, the last without a scale."""
         predictor: tuple[Count, ...]
-        """Widths of its hidden layers; normalised as the projector."""
+        """Widths of its hidden layers."""
+        predictor_batch_norm: bool
+        """Whether the prediction ends in BatchNorm without a scale, as the authors' with a ViT, not with a ResNet."""
         temperature: Positive
         key_momentum: Momentum
         """m at the beginning; 1 at the end."""
@@ -88,9 +91,8 @@ class MoCoV3(JointEmbedding):
         self.projector = nn.Sequential(
             build_projector(self.encoder, config.projector), BatchNorm(width, affine=False)
         )
-        self.predictor = nn.Sequential(
-            Projector(width, (*config.predictor, width)), BatchNorm(width, affine=False)
-        )
+        norms = [BatchNorm(width, affine=False)] if config.predictor_batch_norm else []
+        self.predictor = nn.Sequential(Projector(width, (*config.predictor, width)), *norms)
         if config.freeze_patches:
             if not isinstance(self.encoder.net, ViT):
                 raise UsageError(

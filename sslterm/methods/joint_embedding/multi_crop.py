@@ -16,6 +16,7 @@ from sslterm.config.schema import Natural
 from sslterm.methods.base import Inputs
 from sslterm.methods.encoder import EncoderConfig
 from sslterm.methods.joint_embedding.embedder import JointEmbedding
+from sslterm.nn.precision import in_float32
 from sslterm.run.panels import Panel
 
 SHOWN_IMAGES = 8
@@ -52,6 +53,12 @@ def through(network: Callable[[Tensor], Tensor], crops: Sequence[Tensor]) -> Ten
         else:
             groups.append([crop])
     return torch.cat([network(torch.cat(group)) for group in groups])
+
+
+@in_float32
+def scores_of(z: Tensor, prototypes: Tensor) -> Tensor:
+    """z C^T, [..., K], in full precision: what comes next divides it by small numbers."""
+    return z @ prototypes.T
 
 
 def cross_entropies(targets: Tensor, logits: Tensor) -> Tensor:

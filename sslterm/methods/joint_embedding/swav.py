@@ -48,6 +48,7 @@ from sslterm.methods.joint_embedding.multi_crop import (
     MultiCropConfig,
     crops_panel,
     cross_entropies,
+    scores_of,
     through,
 )
 from sslterm.nn.precision import in_float32
@@ -69,12 +70,6 @@ def swapped_prediction(scores: Tensor, codes: Tensor, temperature: float) -> Ten
         codes: [2, B, K] of those two, without gradient.
     """
     return cross_entropies(codes, scores / temperature)
-
-
-@in_float32
-def scores_of(z: Tensor, prototypes: Tensor) -> Tensor:
-    """z C^T, [..., K], in full precision: what comes next divides it by small numbers."""
-    return z @ prototypes.T
 
 
 class SwAV(MultiCrop):

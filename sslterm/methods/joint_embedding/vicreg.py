@@ -8,14 +8,15 @@ Idea:
 
 Objective:
     loss = lambda s(Z, Z') + mu [v(Z) + v(Z')] / 2 + nu [c(Z) + c(Z')]                    (Eq. 6)
-    s = mean squared distance of the pairs, per number                                    (Eq. 5)
+    s = mean squared distance of the pairs, over D                                        (Eq. 5)
     v = mean over dimensions of max(0, 1 - sqrt(var + eps))                               (Eq. 1, 2)
     c = 1/D sum of the squared off-diagonal entries of the covariance matrix              (Eq. 3, 4)
     Where N < D, the sum of squares is had from the N x N Gram matrix, exactly.
 
 Departures:
     The variance term is the mean over the two branches, as in the authors' code, where Eq. 6 has the sum; the
-    published coefficients (25, 25, 1) belong to the code. The batch is that of all ranks.
+    published coefficients (25, 25, 1) belong to the code. The invariance term is divided by D as well, as there,
+    where Eq. 5 is not. The batch is that of all ranks.
 
 Watch for:
     The covariance panel: a diagonal on a dark ground. A variance term that stays near 1 is collapse to a
