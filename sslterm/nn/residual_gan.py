@@ -23,11 +23,11 @@ Pooling = Literal["mean", "sum"]
 
 
 def init_glorot(module: nn.Module) -> None:
-    """Glorot uniform weights, in the 3x3 convolutions before a ReLU with gain sqrt(2); biases 0."""
+    """Glorot uniform weights, in 3x3 convolutions, most of them before a ReLU, with gain sqrt(2); biases 0."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.Linear):
-            before_relu = isinstance(part, nn.Conv2d) and part.kernel_size == (3, 3)
-            nn.init.xavier_uniform_(part.weight, math.sqrt(2) if before_relu else 1.0)
+            wide = isinstance(part, nn.Conv2d) and part.kernel_size == (3, 3)
+            nn.init.xavier_uniform_(part.weight, math.sqrt(2) if wide else 1.0)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
 

@@ -95,6 +95,20 @@ def test_the_bound_of_a_normal_is_above_its_nats_and_close() -> None:
     assert gap_of_a_normal("small") > 0.5
 
 
+def test_the_decoder_has_the_small_variance_where_the_rest_has_the_large() -> None:
+    """`posterior_variance[1]` in front of the betas, in the authors' code and Nichol & Dhariwal's."""
+    images = 2 * levels(2, 1, 4, 4) - 1
+    noisy = images + 0.01 * torch.randn(2, 1, 4, 4)
+    for t, alike in ((1, True), (2, False)):
+        small, large = (
+            method.bound_term(
+                images, noisy, torch.full((2,), t), Guess(torch.zeros_like(images), share), clip=False
+            )
+            for method, share in ((make(variance="small"), 0.0), (make(variance="large"), 1.0))
+        )
+        assert torch.equal(small, large) == alike
+
+
 @pytest.mark.parametrize("variance", ["small", "large", "learned"])
 def test_few_terms_estimate_the_bound_of_all(variance: str) -> None:
     """On average over draws, with a network that is not trained."""

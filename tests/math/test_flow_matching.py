@@ -252,3 +252,5 @@ def test_what_cannot_work_is_refused() -> None:
         make(side=5)
     with pytest.raises(UsageError, match="have no classes"):
         make(conditional=True, label_dropout=0.1)
+    with pytest.raises(UsageError, match="knows no classes"):
+        make(classes=3, conditional=True, label_dropout=0.1, pairing="optimal")

@@ -20,7 +20,8 @@ CHAINS, STEPS = 2000, 30
 def make(side: int = 2, channels: int = 1, **changes: Any) -> GSN:
     torch.manual_seed(0)
     fields: dict[str, Any] = {
-        "hidden": (16, 16), "walkback": 4, "corruption": 0.3, "noise_std": 0.5, "binarization": "threshold",
+        "hidden": (16, 16), "walkback": 4, "corruption": 0.3, "noise_std": 0.5, "quiet_first": False,
+        "binarization": "threshold",
     }  # fmt: skip
     inputs = Inputs(channels=channels, height=side, width=side, train_images=10, batch=4)
     return GSN(GSN.Config(**{**fields, **changes}), inputs)
@@ -65,6 +66,13 @@ def test_noise_stands_before_and_after_the_activation() -> None:
     before = (0.7 + 2 * torch.randn(200_000)).tanh()
     assert h.mean().item() == pytest.approx(before.mean().item(), abs=0.02)
     assert h.var().item() == pytest.approx(before.var().item() + 4, rel=0.02)
+
+
+def test_the_first_hidden_layer_may_be_spared_the_noise() -> None:
+    method = make(quiet_first=True)
+    layers = [torch.rand(3, 4), torch.randn(3, 16), torch.randn(3, 16)]
+    assert torch.equal(method.activation(layers, 1, Draws()), method.activation(layers, 1, None))
+    assert not torch.equal(method.activation(layers, 2, Draws()), method.activation(layers, 2, None))
 
 
 def test_the_loss_follows_the_chain_and_aims_at_the_image() -> None:

@@ -19,7 +19,7 @@ Watch for:
     critic/gap, the critic's estimate of the distance in units that clipping sets: it should rise in the first,
     long phases, and then fall as the samples improve; unlike other GANs' losses it goes with their quality. A gap
     that stays near 0 from the beginning: the critic is too weak; raise method.clip or optim.critic.lr. A gap
-    that grows and swings: lower the rates. Momentum (Adam with a high first beta) destabilises it (§4.3).
+    that grows and swings: lower the rates. Momentum (Adam with a high first beta) destabilises it (§4).
 
 Shapes:
     B batch, Z code; images [B, C, H, W] in [0, 1] outside, in [-1, 1] inside; z [B, Z]; f [B].

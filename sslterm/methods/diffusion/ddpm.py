@@ -178,6 +178,11 @@ class DDPM(Generator):
         clean = (x_t - level.noise * guess.noise) / level.signal
         mean = transition.mean(clean.clamp(-1, 1) if clip else clean, x_t)
         log_variance = _expanded(transition.log_variance(guess.share), x)
+        if (
+            self.config.variance == "large"
+        ):  # but of the first step, as in the authors' code: it is the decoder's
+            first = (t == 1).view(-1, 1, 1, 1)
+            log_variance = torch.where(first, _expanded(transition.log_small, x), log_variance)
         divergence = normal_kl(
             transition.mean(x, x_t), _expanded(transition.log_small, x), mean, log_variance
         )

@@ -90,6 +90,11 @@ class FlowMatching(Generator):
 
     def __init__(self, config: Config, inputs: Inputs) -> None:
         super().__init__(config, inputs, outputs=inputs.channels)
+        if config.conditional and config.pairing == "optimal":
+            raise UsageError(
+                'method.pairing = "optimal" knows no classes: the noise of a class would not be that of its samples',
+                "set method.pairing=independent, or method.conditional=false with label_dropout and guidance 0",
+            )
         self.config = config
         self.sampling = Sampling(
             sampler=config.sampler, steps=config.sampling_steps, tolerance=config.tolerance,

@@ -74,7 +74,7 @@ class DBM(Boltzmann):
         init_std: Positive
         """Of the first weights."""
         binarization: Binarization
-        """How greys become bits: drawn anew every time, or cut at 0.5."""
+        """How greys become bits: drawn anew every time, drawn once for all, or cut at 0.5."""
 
     chains: Tensor
     """[M, V] bits of v; h1 and h2 of the chains beside it."""

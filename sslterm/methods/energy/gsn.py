@@ -13,7 +13,9 @@ Objective:
 
 Departures:
     Weights start uniform as those of tanh layers do, the pixels' biases at the mean image, and chains at its pixels;
-    from uniform noise, tanh layers may lead to negatives of digits. The optimizer is the preset's. Likelihoods by
+    from uniform noise, tanh layers may lead to negatives of digits. The optimizer is the preset's; the loss is a sum
+    over pixels and a mean over steps. Whether the first hidden layer is noisy, as §4 has all of them, or quiet, as in
+    the authors' code, is quiet_first. Likelihoods by
     Parzen windows, which the paper reports, are left out: they do not rank models (Theis et al. 2016,
     arXiv:1511.01844, §3.3).
 
@@ -83,6 +85,8 @@ class GSN(Method):
         """Share of the pixels that are set to 0 or 1 at random, at every step."""
         noise_std: NonNegative
         """Of the noise before and after the activation of hidden units."""
+        quiet_first: bool
+        """Whether h_1, which the pixels are read from, is spared the noise."""
         binarization: Binarization
 
     mean: Tensor
@@ -158,7 +162,7 @@ class GSN(Method):
         into = layers[number - 1] @ self.weights[number - 1] + self.biases[number]
         if number + 1 < len(layers):
             into = into + layers[number + 1] @ self.weights[number].T
-        if draws is None:
+        if draws is None or (number == 1 and self.config.quiet_first):
             quiet: Tensor = into.tanh()
             return quiet
         std = self.config.noise_std

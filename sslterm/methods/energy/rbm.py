@@ -70,7 +70,7 @@ class RBM(Boltzmann):
         init_std: Positive
         """Of the first weights."""
         binarization: Binarization
-        """How greys become bits: drawn anew every time, or cut at 0.5."""
+        """How greys become bits: drawn anew every time, drawn once for all, or cut at 0.5."""
 
     chains: Tensor
     """[M, V] bits."""
