@@ -84,6 +84,7 @@ def train_run(run: RunDirectory, *, device: str = "auto", report: Report = lambd
             with _said_plainly(run):
                 scribe.start()
                 state = _train(run, experiment, scribe, here)
+                scribe.event(state, step=scribe.status.step, images=scribe.status.images)
         except SsltermError as error:
             state = "diverged" if isinstance(error, DivergedError) else "failed"
             scribe.close(state=state, message=error.message)
@@ -98,7 +99,6 @@ def train_run(run: RunDirectory, *, device: str = "auto", report: Report = lambd
                         trace=trace,
                     )
             raise
-        scribe.event(state, step=scribe.status.step, images=scribe.status.images)
         scribe.close(state=state)
         return ExitCode.OK if state == "finished" else ExitCode.STOPPED
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from sslterm.engine import checkpoint as module
 from sslterm.engine.checkpoint import (
@@ -20,7 +23,9 @@ from sslterm.engine.checkpoint import (
     save_checkpoint,
 )
 from sslterm.errors import DataError
+from sslterm.run.files import draft_of
 from sslterm.run.layout import RunDirectory
+from sslterm.run.lock import hold
 
 
 @pytest.fixture
@@ -112,6 +117,46 @@ def test_a_pickle_bomb_runs_no_code(
         with pytest.raises(DamagedError):
             open_checkpoint(run, 100).trainer_state()
     assert not (tmp_path / "exploded").exists()
+
+
+def test_what_a_killed_trainer_left_is_cleared_and_a_whole_newest_one_is_put_back(run: RunDirectory) -> None:
+    for images in (100, 200, 300):
+        save(run, images)
+    run.checkpoint(300).rename(draft_of(run.checkpoint(300)))  # killed while it was replaced
+    run.checkpoint(100).rename(draft_of(run.checkpoint(100)))  # killed while it was dropped
+    unfinished = draft_of(run.checkpoint(400))
+    unfinished.mkdir()
+    (unfinished / "model.safetensors").write_bytes(b"half")
+    with hold(run):
+        assert list_checkpoints(run) == [200, 300]
+        assert open_checkpoint(run, 300).trainer_state() == {"images": 300}
+        assert sorted(path.name for path in run.checkpoints.iterdir()) == ["200", "300"]
+
+
+def test_others_may_read_checkpoints_as_the_umask_says(run: RunDirectory) -> None:
+    old = os.umask(0o022)
+    try:
+        assert save(run, 100).stat().st_mode & 0o777 == 0o755
+    finally:
+        os.umask(old)
+
+
+@pytest.mark.parametrize(("free", "code"), [(10, errno.ENOSPC), (1 << 40, errno.EIO)])
+@pytest.mark.parametrize("error", [SafetensorError, RuntimeError])
+def test_a_full_disk_is_known_by_what_is_free(
+    run: RunDirectory, free: int, code: int, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """safetensors and torch say that writing failed, and not why."""
+
+    def fails(*args: object) -> None:
+        raise error("unexpected pos 704 vs 598")
+
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    monkeypatch.setattr(module, "save_file" if error is SafetensorError else "_digest", fails)
+    with pytest.raises(OSError, match="could not write the checkpoint") as caught:
+        save(run, 100)
+    assert caught.value.errno == code
+    assert list(run.checkpoints.iterdir()) == []
 
 
 @pytest.mark.parametrize("stage", ["save_file", "_flush"])

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from sslterm.config.resolve import resolve
 from sslterm.config.schema import AdamConfig, ConstantSchedule, Experiment, SGDConfig
 from sslterm.data.batch import Batch
+from sslterm.engine.build import build_method
 from sslterm.engine.update import Clock, NotFiniteError, Updater, Window
-from sslterm.methods.base import Method
+from sslterm.errors import UsageError
+from sslterm.methods.base import Inputs, Method
 from sslterm.rows import bernoulli, draw, rand, randint, randn, rows
 from tests.conformance.shrink import make_trainer, shrink
 
@@ -82,6 +84,26 @@ def test_clipping_bounds_the_step_and_logs_the_norm() -> None:
     )
     assert moved.norm().item() == pytest.approx(0.5 * 0.01, rel=1e-4)
     assert update.window.means()["main/grad_norm"] > 0.01
+
+
+def test_a_scaler_that_overflows_steps_back_and_is_no_divergence() -> None:
+    method = Noisy()
+    before = [parameter.detach().clone() for parameter in method.net.parameters()]
+    update = updater(method, experiment(clip_norm=0.01))
+    update.scaler = torch.amp.GradScaler("cpu", init_scale=3e38)
+    update("main", lambda batch: (1e3 * method.loss(batch)[0], {}), batch())
+    update.window.check()
+    assert update.scaler.get_scale() == pytest.approx(1.5e38)
+    for old, new in zip(before, method.net.parameters(), strict=True):
+        assert torch.equal(old, new)
+
+
+def test_more_portions_than_images_are_refused() -> None:
+    settings = resolve("vae", "digits")
+    settings = replace(settings, train=replace(settings.train, batch=4, micro_batches=8))
+    inputs = Inputs(channels=1, height=16, width=16, train_images=10, batch=4)
+    with pytest.raises(UsageError, match="there are 4 images of a batch to divide"):
+        build_method(settings, inputs)
 
 
 def test_a_step_is_plain_gradient_descent_and_touches_no_other_group() -> None:

@@ -201,6 +201,9 @@ def test_equal_close_and_different() -> None:
     assert found.difference == pytest.approx(0.2)
     assert verdict_of([found], 0.05) == "close"
     assert verdict_of([found], 0.03) == "different"
+    twice = Series(*(np.array(row) for row in ([1, 1, 2], [9, 10, 20], [0.1] * 3, [7.0, 3.0, 2.0])))
+    (found,) = agreements(one, {"test/mse": twice})  # measured again when asked
+    assert (found.points, found.difference) == (2, 0.0)
     (lost,) = agreements(one, {"test/mse": series_of(3.0, np.nan)})
     assert lost.difference == np.inf
     assert verdict_of([lost], 0.5) == "different"

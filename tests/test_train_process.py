@@ -21,11 +21,12 @@ from sslterm.engine import loop
 from sslterm.engine.checkpoint import list_checkpoints
 from sslterm.errors import DataError, ExitCode, SsltermError, UsageError
 from sslterm.run.control import request, wait_for_ack
-from sslterm.run.events import EventsReader
+from sslterm.run.events import EventsReader, append_event
+from sslterm.run.launch import TrainerProcess, own_status, remove_if_untouched, what_happened
 from sslterm.run.layout import RunDirectory
 from sslterm.run.lock import hold
 from sslterm.run.metrics import MetricsReader
-from sslterm.run.status import read_status
+from sslterm.run.status import Status, read_status, write_status
 from tests.conformance.shrink import shrink
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm-256color"}
@@ -105,6 +106,40 @@ def test_divergence_names_step_and_value_and_keeps_the_last_good_checkpoint(
 def test_a_second_trainer_is_refused(run: RunDirectory) -> None:
     with hold(run), pytest.raises(UsageError, match="being trained"):
         trainer_process.train_run(run, device="cpu")
+
+
+def test_a_run_whose_data_another_trainer_is_loading_is_refused_and_left_alone(
+    run: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with hold(run):
+        assert main(["resume", run.name, "--runs", str(run.path.parent)]) == ExitCode.USAGE
+        assert "is starting already" in capsys.readouterr().err
+        remove_if_untouched(run)
+        assert run.config.is_file()
+    remove_if_untouched(run)
+    assert not run.path.exists()
+
+
+def test_only_what_this_trainer_said_is_taken_for_its_end(run: RunDirectory) -> None:
+    def ended(code: str) -> TrainerProcess:
+        trainer = TrainerProcess([sys.executable, "-c", code])
+        trainer.launched = time.time()
+        trainer.wait()
+        return trainer
+
+    append_event(run.events, "failed", message="the disk is full", hint="make room", exit_code=1)
+    killed = ended("import os; os.kill(os.getpid(), 9)")
+    error = what_happened(run, killed)
+    assert error is not None
+    assert "was killed by signal 9" in error.message
+    append_event(run.events, "failed", message="out of memory", hint="", exit_code=4)
+    assert (error := what_happened(run, killed)) is not None
+    assert (error.message, error.exit_code) == ("out of memory", ExitCode.DEVICE)
+    ranks = ended("raise SystemExit(1)")  # as torchrun ends where all ranks were asked to stop
+    for started, said in ((ranks.launched - 9, False), (ranks.launched + 1, True)):
+        write_status(run.status, Status(state="stopped", started=started, pid=1))
+        assert (own_status(run, ranks) is not None) == said
+        assert (what_happened(run, ranks) is None) == said
 
 
 def test_a_full_disk_stops_it_cleanly(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:

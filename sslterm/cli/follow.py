@@ -10,7 +10,7 @@ from pathlib import Path
 from sslterm.catalog import find_method
 from sslterm.cli.progress import JsonProgress, PlainProgress, summary
 from sslterm.errors import DataError, ExitCode, SsltermError, UsageError
-from sslterm.run.launch import raise_what_happened, remove_if_untouched
+from sslterm.run.launch import own_status, raise_what_happened, remove_if_untouched
 from sslterm.run.layout import RunDirectory
 from sslterm.run.status import Status, read_status
 
@@ -64,13 +64,13 @@ def wait_until_running(run: RunDirectory, trainer: subprocess.Popen[bytes]) -> N
     deadline = time.monotonic() + STARTING_SECONDS
     said = ""
     while time.monotonic() < deadline:
-        status = read_status(run.status)
-        if status is not None and status.pid == trainer.pid and status.state != "starting":
+        status = own_status(run, trainer)
+        if status is not None and status.state != "starting":
             return
         if trainer.poll() is not None:
             raise_what_happened(run, trainer)
             return
-        message = status.message if status is not None and status.state == "starting" else "starting"
+        message = status.message if status is not None else "starting"
         if message != said and sys.stderr.isatty():
             said = message
             print(f"\r\x1b[K{run.name}: {message} ...", end="", file=sys.stderr, flush=True)

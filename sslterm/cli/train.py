@@ -24,7 +24,8 @@ from sslterm.errors import ExitCode, UsageError
 from sslterm.mirror.tensorboard import check_installed
 from sslterm.run import launch
 from sslterm.run.layout import RunDirectory, create_run, find_run, runs_root
-from sslterm.run.status import read_status, state_now
+from sslterm.run.lock import holder
+from sslterm.run.status import LIVE_STATES, read_status, state_now
 
 Processes = Annotated[
     int, typer.Option("--nproc", metavar="N", min=1, help="Processes, one a GPU (or a CPU share).")
@@ -140,9 +141,10 @@ def resume(
     found = find_run(run, runs_root(runs))
     status = read_status(found.status)
     state = state_now(status) if status is not None else "starting"
-    if status is not None and state in ("running", "paused"):
+    pid = status.pid if status is not None and state in LIVE_STATES else holder(found)
+    if pid is not None:
         raise UsageError(
-            f"{found.name} is {state} already (pid {status.pid})", f"watch it: sslterm monitor {found.name}"
+            f"{found.name} is {state} already (pid {pid})", f"watch it: sslterm monitor {found.name}"
         )
     if state == "finished":
         note(f"{found.name} is finished; there is nothing left to train")

@@ -12,6 +12,7 @@ from sslterm.config.schema import ClipConfig, Experiment
 from sslterm.data.source import Source
 from sslterm.errors import DeviceError, UsageError, did_you_mean
 from sslterm.methods.base import Inputs, Method
+from sslterm.rows import world_size
 
 
 def method_class(name: str) -> type[Method]:
@@ -64,6 +65,12 @@ def build_method(experiment: Experiment, inputs: Inputs) -> Method:
             f"train.micro_batches = {experiment.train.micro_batches}: the loss of {experiment.run.method} compares "
             "the images of a batch, so that a batch in portions would be a different method",
             "set train.micro_batches=1; to save memory, lower train.batch",
+        )
+    portion = experiment.train.batch // world_size()
+    if experiment.train.micro_batches > portion:
+        raise UsageError(
+            f"train.micro_batches = {experiment.train.micro_batches}: there are {portion} images of a batch to divide",
+            f"set train.micro_batches={portion} or less",
         )
     return method
 

@@ -9,12 +9,12 @@ A checkpoint is written to a hidden folder, flushed to disk, and renamed.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import pickle
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sslterm.errors import DataError
+from sslterm.run.files import draft_of
 from sslterm.run.layout import RunDirectory
 
 FORMAT = 1
@@ -80,7 +81,8 @@ def save_checkpoint(
     """
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     target = run.checkpoint(images)
-    draft = Path(tempfile.mkdtemp(dir=run.checkpoints, prefix=".tmp-"))
+    draft, grave = draft_of(target), draft_of(target)
+    draft.mkdir()
     try:
         tensors = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in model.items()}
         save_file(tensors, draft / MODEL)
@@ -92,16 +94,28 @@ def save_checkpoint(
         (draft / MANIFEST).write_text(json.dumps(manifest, indent=1))
         for name in (MODEL, TRAINER, MANIFEST):
             _flush(draft / name)
-        if target.exists():  # the same point of an earlier try
-            _discard(target)
+        if target.exists():  # the same point of an earlier try, out of the way until the new one stands
+            os.replace(target, grave)
         os.replace(draft, target)
         _flush(run.checkpoints)
-    except RuntimeError as error:  # torch.save reports a full disk this way
+    except torch.OutOfMemoryError:
         shutil.rmtree(draft, ignore_errors=True)
-        raise OSError(f"could not write the checkpoint: {error}") from error
+        raise
+    except (
+        RuntimeError,
+        SafetensorError,
+    ) as error:  # how torch and safetensors report a full disk, among others
+        needed = sum(tensor.nbytes for tensor in model.values())
+        full = (
+            shutil.disk_usage(run.checkpoints).free < 4 * needed
+        )  # of which the optimizer takes two or three
+        shutil.rmtree(draft, ignore_errors=True)
+        said = f"could not write the checkpoint: {error}".splitlines()[0]
+        raise OSError(errno.ENOSPC if full else errno.EIO, said, str(target)) from error
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
+    shutil.rmtree(grave, ignore_errors=True)
     for images_of_old in list_checkpoints(run)[:-keep]:
         _discard(run.checkpoint(images_of_old))
     return target
@@ -179,6 +193,6 @@ def _flush(path: Path) -> None:
 
 def _discard(path: Path) -> None:
     """Remove a checkpoint so that a half-removed one is never taken for a damaged one."""
-    grave = Path(tempfile.mkdtemp(dir=path.parent, prefix=".tmp-"))
-    os.replace(path, grave / path.name)
+    grave = draft_of(path)
+    os.replace(path, grave)
     shutil.rmtree(grave, ignore_errors=True)

@@ -86,7 +86,10 @@ class Trainer:
                 torch.arange(min(self.experiment.train.batch, len(self.train_store)))
             )
             asked = self.experiment.train.precision
-            self._build_updater(choose_precision(asked, self.method, first, self.device))
+            precision = choose_precision(asked, self.method, first, self.device)
+            if distributed.agree([precision == "float32"], self.device)[0]:  # ranks probe for themselves
+                precision = "float32"
+            self._build_updater(precision)
             distributed.copy_from_first(self.method)
             self.scribe.event("started", device=str(self.device), precision=self.updater.precision)
         else:
@@ -112,6 +115,7 @@ class Trainer:
         self._build_updater(state["precision"])
         self.updater.restore(state["updater"])
         self.clock.step, self.clock.images = state["step"], state["images"]
+        self.saved_images = state["images"]
         self.stream.position = state["images"]
         self.epoch_begun = state["epoch_begun"]
         self.elapsed_seconds = state["elapsed_seconds"]
@@ -286,6 +290,7 @@ class Trainer:
 
     def _set_rate(self, group: str, rate: float) -> None:
         self.updater.rate_factors[group] = rate / self.experiment.optim[group].lr
+        self.saved_images = -1
         self.scribe.event("rate", step=self.clock.step, group=group, lr=rate)
 
     def _paused(self, paused: bool) -> None:

@@ -141,13 +141,14 @@ class Updater:
         optimizers = [self.optimizers[each] for each in names]
         parameters = [p for each in names for p in self.groups[each] if p.requires_grad]
         handed_back = self._backward(names[0], loss_fn, batch, parameters)
-        if self.scaler is not None:
+        distributed.average_gradients(parameters)
+        if self.scaler is not None:  # after the exchange, so that all ranks see what overflowed on one
             for optimizer in optimizers:
                 self.scaler.unscale_(optimizer)
-        distributed.average_gradients(parameters)
         if self.experiment.train.clip_norm:
             norm = nn.utils.clip_grad_norm_(parameters, self.experiment.train.clip_norm)
-            self.window.add(f"{names[0]}/grad_norm", norm.detach(), self.step)
+            if self.scaler is None:  # which takes an overflow for a reason to step back, and not for the end
+                self.window.add(f"{names[0]}/grad_norm", norm.detach(), self.step)
         elif len(self.groups) > 1 and self.scaler is None:  # networks of which one may stop to learn
             norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
             self.window.add(f"{names[0]}/grad_norm", norm, self.step)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sslterm.run.metrics import Series
 
@@ -43,10 +44,11 @@ def agreements(original: Mapping[str, Series], again: Mapping[str, Series]) -> l
         if metric.startswith(UNCOMPARED):
             continue
         one, other = original[metric], again[metric]
-        steps, here, there = np.intersect1d(one.step, other.step, assume_unique=True, return_indices=True)
+        (one_steps, one_values), (other_steps, other_values) = _last_of_steps(one), _last_of_steps(other)
+        steps, here, there = np.intersect1d(one_steps, other_steps, assume_unique=True, return_indices=True)
         if not len(steps):
             continue
-        a, b = one.value[here], other.value[there]
+        a, b = one_values[here], other_values[there]
         differs = (a != b) & ~(np.isnan(a) & np.isnan(b))
         with np.errstate(invalid="ignore", divide="ignore"):
             relative = np.where(differs, np.abs(a - b) / np.maximum(np.abs(a), np.abs(b)), 0.0)
@@ -61,6 +63,12 @@ def agreements(original: Mapping[str, Series], again: Mapping[str, Series]) -> l
             )
         )
     return found
+
+
+def _last_of_steps(series: Series) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Steps and values, the last of each step: what was evaluated again when asked stands there twice."""
+    steps, backwards = np.unique(series.step[::-1], return_index=True)
+    return steps, series.value[::-1][backwards]
 
 
 def verdict_of(found: list[Agreement], tolerance: float) -> Verdict:

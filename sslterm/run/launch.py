@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from sslterm.errors import DataError, ExitCode, SsltermError, UsageError
@@ -16,9 +18,19 @@ from sslterm.run.events import EventsReader
 from sslterm.run.files import draft_of, read_file, replace_file
 from sslterm.run.json_values import parse_object
 from sslterm.run.layout import INITIAL, INITIAL_SUFFIXES, RunDirectory
-from sslterm.run.lock import holder
+from sslterm.run.lock import hold, holder
 from sslterm.run.metrics import MetricsReader
-from sslterm.run.status import LIVE_STATES, is_alive, read_status
+from sslterm.run.status import LIVE_STATES, Status, is_alive, read_status
+
+
+class TrainerProcess(subprocess.Popen[bytes]):
+    """A trainer that was started from here.
+
+    Attributes:
+        launched: Unix time; what is older in the run directory is not of it.
+    """
+
+    launched = 0.0
 
 
 def command_of(run: RunDirectory, *, device: str, processes: int) -> list[str]:
@@ -29,10 +41,11 @@ def command_of(run: RunDirectory, *, device: str, processes: int) -> list[str]:
     return [*start, "sslterm.train", str(run.path), "--device", device]
 
 
-def start_trainer(run: RunDirectory, *, device: str, processes: int) -> subprocess.Popen[bytes]:
+def start_trainer(run: RunDirectory, *, device: str, processes: int) -> TrainerProcess:
     """Start the trainer in its own session: it outlives this terminal, and its output goes to trainer.log."""
+    launched = time.time()
     with run.log.open("ab") as log:
-        return subprocess.Popen(
+        trainer = TrainerProcess(
             command_of(run, device=device, processes=processes),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -40,6 +53,15 @@ def start_trainer(run: RunDirectory, *, device: str, processes: int) -> subproce
             start_new_session=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
+    trainer.launched = launched
+    return trainer
+
+
+def own_status(run: RunDirectory, trainer: subprocess.Popen[bytes]) -> Status | None:
+    """What the trainer has written of itself; None before it has. Of several ranks the first writes."""
+    status = read_status(run.status)
+    launched = getattr(trainer, "launched", 0.0)
+    return status if status is not None and status.started >= launched else None
 
 
 def kill_trainer(run: RunDirectory) -> None:
@@ -93,14 +115,18 @@ def what_happened(run: RunDirectory, trainer: subprocess.Popen[bytes]) -> Sslter
     code = trainer.poll()
     if code in (None, ExitCode.OK, ExitCode.STOPPED):
         return None
+    launched, status = getattr(trainer, "launched", 0.0), own_status(run, trainer)
+    if launched and status is not None and status.state in ("finished", "stopped"):
+        return None  # torchrun has codes of its own
     events = EventsReader(run.events)
     events.refresh()
-    failures = [event for event in events.events if event.get("kind") == "failed"]
+    failures = [
+        event for event in events.events if event.get("kind") == "failed" and event.get("time", 0) >= launched
+    ]
     if not failures:
         tail = run.log.read_text(errors="replace").strip().splitlines()[-1:] if run.log.exists() else []
-        return SsltermError(
-            f"the trainer of {run.name} ended with code {code}: {''.join(tail)}", f"see {run.log}"
-        )
+        how = f"ended with code {code}" if code > 0 else f"was killed by signal {-code}"
+        return SsltermError(f"the trainer of {run.name} {how}: {''.join(tail)}", f"see {run.log}")
     last = failures[-1]
     error = SsltermError(str(last.get("message", "the trainer failed")), str(last.get("hint", "")))
     known = [int(value) for value in ExitCode]
@@ -115,7 +141,8 @@ def remove_if_untouched(run: RunDirectory) -> None:
     metrics = MetricsReader(run.metrics)
     metrics.refresh()
     if not metrics.series:
-        shutil.rmtree(run.path, ignore_errors=True)
+        with suppress(SsltermError), hold(run):  # another trainer may be loading the data for it
+            shutil.rmtree(run.path, ignore_errors=True)
 
 
 def copy_initial(run: RunDirectory, weights: Path, origin: str) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sslterm.errors import DataError, UsageError
-from sslterm.run.files import remove_old_drafts
+from sslterm.run.files import DRAFT, remove_old_drafts
 from sslterm.run.layout import RunDirectory
 from sslterm.run.status import LIVE_STATES, read_status, state_now
 
@@ -44,9 +45,26 @@ def hold(run: RunDirectory) -> Iterator[None]:
             raise DataError(f"cannot write to the run directory {run.path}: {error.strerror}") from error
         for folder in (run.path, run.control, *run.panels.glob("*")):
             remove_old_drafts(folder)
+        _clear_checkpoints(run)
         yield
     finally:
         os.close(descriptor)
+
+
+def _clear_checkpoints(run: RunDirectory) -> None:
+    """Remove unfinished checkpoints, which a killed trainer left; one that is newer than all others takes its place.
+
+    It is whole if its manifest says so, which is read when it is opened.
+    """
+    kept = max((int(path.name) for path in run.checkpoints.glob("[0-9]*") if path.name.isdigit()), default=-1)
+    for draft in run.checkpoints.glob(f"{DRAFT}*"):
+        images = draft.name.rpartition("-")[2]
+        if images.isdigit() and int(images) > kept and (draft / "manifest.json").is_file():
+            with suppress(OSError):
+                draft.rename(run.checkpoints / images)
+                kept = int(images)
+        else:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def holder(run: RunDirectory) -> int | None:
