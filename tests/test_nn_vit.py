@@ -138,6 +138,8 @@ def test_layers_lead_to_what_forward_gives() -> None:
     assert layers["block3"].shape == (2, 17, 192)
     assert torch.equal(layers["class-token"], net(images))
     torch.testing.assert_close(net.norm(layers["block12"])[:, 0], net(images))
+    micro = ViT("vit-micro", channels=3, patch=4)
+    assert list(micro.layers(images)) == ["block3", "block4", "class-token"]
 
 
 def test_attention_is_that_of_the_last_block_from_the_class_token() -> None:

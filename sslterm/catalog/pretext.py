@@ -60,7 +60,7 @@ ENTRIES = (
         headline="test/accuracy",
         unit="share of pixels in the right colour cell (held-out)",
         opens_on=("coloured", "ab-histogram"),
-        curves=("loss", "chroma_ratio"),
+        curves=("loss", "chroma"),
     ),
     Entry(
         name="mae",

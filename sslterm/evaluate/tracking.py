@@ -95,6 +95,9 @@ def tracking(
 ) -> Iterator[dict[str, object]]:
     """J, F and their mean over held-out sequences, each beside the two baselines.
 
+    Every sequence counts alike, and every frame after the first. The tables of DAVIS 2017 are means over the objects
+    of all sequences, without their last frames: a little different figures of the same masks.
+
     Raises:
         DataError: no sequence has an object in its first frame, and a mask after it.
     """

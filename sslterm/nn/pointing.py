@@ -19,6 +19,19 @@ PIXEL_SCALE = 0.1
 
 
 @in_float32
+def likeness(target: Tensor, references: Tensor, temperature: float) -> Tensor:
+    """f_i f_j / temperature, with j the target place: the logarithms of pointers but for a number of each place.
+
+    Args:
+        target: [B, D, P].
+        references: [B, D, R].
+
+    Returns:
+        [B, P, R].
+    """
+    return target.transpose(1, 2) @ references / temperature
+
+
 def point(target: Tensor, references: Tensor, temperature: float) -> Tensor:
     """A_ij = exp(f_i f_j / temperature) / sum_k exp(f_k f_j / temperature), with j the target place (Eq. 2).
 
@@ -29,7 +42,7 @@ def point(target: Tensor, references: Tensor, temperature: float) -> Tensor:
     Returns:
         [B, P, R]; rows sum to 1.
     """
-    return (target.transpose(1, 2) @ references / temperature).softmax(2)
+    return likeness(target, references, temperature).softmax(2)
 
 
 @in_float32

@@ -88,11 +88,11 @@ class ViT(nn.Module):
         nn.init.zeros_(self.embed.bias)  # type: ignore[arg-type]
 
     def layers(self, images: Tensor) -> dict[str, Tensor]:
-        """[B, C, H, W] -> tokens after every third block [B, T, D], and the class token [B, D]."""
+        """[B, C, H, W] -> tokens after every third block and the last [B, T, D], and the class token [B, D]."""
         outputs, x = {}, self.tokens(images)
         for number, block in enumerate(self.blocks, start=1):
             x = block(x)
-            if number % 3 == 0:
+            if number % 3 == 0 or number == len(self.blocks):
                 outputs[f"block{number}"] = x.float()
         outputs["class-token"] = self.norm(x)[:, 0].float()
         return outputs

@@ -240,11 +240,13 @@ def test_figures_of_perfect_and_of_grey_answers(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(method, "colorize", lambda grey: images)
     figures = method.solve(images)
     torch.testing.assert_close(figures["accuracy"], torch.ones(10))
-    torch.testing.assert_close(figures["chroma_ratio"].mean(), torch.tensor(1.0))
+    ab = rgb2lab(images.movedim(1, -1).numpy())[..., 1:]
+    np.testing.assert_allclose(figures["chroma"], np.linalg.norm(ab, axis=-1).mean((1, 2)), rtol=1e-3)
+    assert torch.equal(figures["chroma"], figures["chroma_real"])
     monkeypatch.setattr(method, "colorize", lambda grey: grey.expand(-1, 3, -1, -1))
     figures = method.solve(images)
     assert torch.equal(figures["accuracy"], figures["accuracy_grey"])
-    assert figures["chroma_ratio"].max() < 0.01
+    assert figures["chroma"].max() < 0.1
     assert set(figures) == set(method.solved)
     cell = np.round(rgb2lab(images.movedim(1, -1).numpy())[..., 1:] / 10)
     np.testing.assert_allclose(figures["accuracy_grey"], (cell == 0).all(-1).mean((1, 2)), atol=0.01)

@@ -23,7 +23,7 @@ from sslterm.methods.pretext.video_colorization import (
     quantized,
 )
 from sslterm.nn.lab import lab_to_rgb
-from sslterm.nn.pointing import copied, point
+from sslterm.nn.pointing import likeness
 
 INPUTS = Inputs(channels=3, height=16, width=20, train_images=10, frames=3)
 CONFIG = VideoColorization.Config(
@@ -58,7 +58,7 @@ def test_the_loss_is_the_cross_entropy_of_copied_colours() -> None:
                     .exp()
                 )
                 same = colours[b, :2].flatten() == colours[b, -1, y, x]
-                terms.append(-math.log(float(weights[same].sum() / weights.sum()) or 1e-38))
+                terms.append(-math.log(float(weights[same].sum() / weights.sum())))
     assert loss.item() == pytest.approx(sum(terms) / len(terms), rel=1e-4)
 
 
@@ -67,9 +67,28 @@ def test_gradients_are_those_of_finite_differences() -> None:
     labels = torch.tensor([[0, 1, 1, 2], [2, 0, 0, 1]])
 
     def loss(target: Tensor, references: Tensor) -> Tensor:
-        return cross_entropy(copied(point(target, references, 0.5), labels, 3), labels.flip(1))
+        return cross_entropy(likeness(target, references, 0.5), labels, labels.flip(1))
 
     assert torch.autograd.gradcheck(loss, (target, references))
+
+
+def test_pointers_too_weak_for_a_float_are_learned_from() -> None:
+    logits = torch.tensor([[[0.0, -200.0, 3.0]]], requires_grad=True)
+    loss = cross_entropy(logits, torch.tensor([[0, 1, 0]]), torch.tensor([[1]]))
+    loss.backward()
+    assert loss.item() == pytest.approx(203 + math.log(1 + math.exp(-3)))
+    assert logits.grad is not None
+    assert logits.grad[0, 0, 1].item() == pytest.approx(-1)
+
+
+def test_a_colour_that_no_reference_has_asks_for_nothing() -> None:
+    logits = torch.randn(1, 2, 3, requires_grad=True)
+    loss = cross_entropy(logits, torch.tensor([[0, 1, 0]]), torch.tensor([[2, 1]]))
+    alone = cross_entropy(logits[:, 1:], torch.tensor([[0, 1, 0]]), torch.tensor([[1]]))
+    torch.testing.assert_close(loss, alone / 2)
+    loss.backward()
+    assert logits.grad is not None
+    assert logits.grad[0].any(1).tolist() == [False, True]
 
 
 def test_a_place_takes_the_cluster_nearest_to_its_mean_colour() -> None:

@@ -17,7 +17,7 @@ def test_colorization_painted(tmp_path: Path) -> None:
     assert value(found, "accuracy") > 2 * max(
         value(found, "accuracy_grey"), value(found, "accuracy_most_frequent")
     )
-    assert 0.7 < value(found, "chroma_ratio") < 1.3
+    assert 0.7 < value(found, "chroma") / value(found, "chroma_real") < 1.3
 
 
 def test_context_encoder_shapes(tmp_path: Path) -> None:

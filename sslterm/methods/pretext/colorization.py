@@ -17,11 +17,12 @@ Departures:
     The cells are the 261 of the grid of 10 that 8-bit sRGB colours fall into; the authors' list has 313, into
     some of which none does. The prior is counted in this training set (up to 5,000 images), at its beginning,
     where the authors' is that of ImageNet. The mean over pixels stands for their sum. The networks of small
-    images have fewer and narrower layers, and answer at half the side instead of a quarter.
+    images have fewer and narrower layers, and answer at half the side instead of a quarter. Grey photographs
+    stay in training, where the authors leave them out (the colour that they teach is grey).
 
 Watch for:
-    Pictures in brown and grey: the network does not know; chroma_ratio says how colourful they are beside the
-    truth. Gaudy ones: raise T or lambda. accuracy beside accuracy_grey and accuracy_most_frequent, which one
+    Pictures in brown and grey: the network does not know; chroma beside chroma_real says how colourful they are
+    and should be. Gaudy ones: raise T or lambda. accuracy beside accuracy_grey and accuracy_most_frequent, which one
     colour for all gets; on photographs, most of which is nearly grey, it stays below them, for the balanced
     loss gives grey away for rare colours. The ab-histogram shows which colours are never given.
 
@@ -95,7 +96,8 @@ class Colorization(Method):
         "accuracy": "share of pixels in the right cell of 10 x 10",
         "accuracy_grey": "the same, all grey",
         "accuracy_most_frequent": "the same, all in the training set's most frequent cell",
-        "chroma_ratio": "of the truth's mean chroma (grey 0)",
+        "chroma": "mean distance of (a, b) of Lab from grey",
+        "chroma_real": "the same of the pictures as they are",
     }
     prior: Tensor
     weights: Tensor
@@ -200,12 +202,12 @@ class Colorization(Method):
             same = (ab / CELL).round() == (true[:, 1:] / CELL).round()
             return same.all(1).float().mean((1, 2))
 
-        chroma = true[:, 1:].norm(dim=1).mean()
         return {
             "accuracy": right(given[:, 1:]),
             "accuracy_grey": right(torch.zeros_like(frequent)),
             "accuracy_most_frequent": right(frequent),
-            "chroma_ratio": given[:, 1:].norm(dim=1).mean((1, 2)) / chroma.clamp_min(1e-3),
+            "chroma": given[:, 1:].norm(dim=1).mean((1, 2)),
+            "chroma_real": true[:, 1:].norm(dim=1).mean((1, 2)),
         }
 
     def panels(self, batch: Batch) -> Iterator[Panel]:

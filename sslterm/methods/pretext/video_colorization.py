@@ -17,6 +17,7 @@ Departures:
     Embeddings come from each frame alone, without the paper's five spatio-temporal convolutions, so that a
     frame is encoded once however long the clip is. Where a preset says so they are of unit length, which learns
     faster under a low temperature, and training sees a random square of a clip, the same of all its frames.
+    A place whose colour no reference has is counted as zero in the loss, where Eq. 3 has no finite value.
     While tracking, labels are copied from the first frame and the last few, within a window and through the
     strongest pointers alone; the paper has neither, and its preset turns both off.
 
@@ -48,7 +49,7 @@ from sslterm.methods.pretext.clips import as_clips, check_frames, grid_panel, li
 from sslterm.nn.dense import DenseEncoder, DenseName
 from sslterm.nn.kmeans import kmeans, nearest
 from sslterm.nn.lab import lab_to_rgb, rgb_to_lab
-from sslterm.nn.pointing import copied, follow, pixel_maps, point
+from sslterm.nn.pointing import copied, follow, likeness, pixel_maps
 from sslterm.nn.precision import in_float32
 from sslterm.run.panels import Panel
 
@@ -83,10 +84,17 @@ def mean_ab(lab: Tensor, stride: int) -> Tensor:
 
 
 @in_float32
-def cross_entropy(shares: Tensor, target: Tensor) -> Tensor:
-    """-log y_j[c_j], mean over places (Eq. 3); shares [B, P, K], target [B, P] int64."""
-    right = shares.gather(2, target.unsqueeze(2))
-    return -right.clamp_min(torch.finfo(right.dtype).tiny).log().mean()
+def cross_entropy(logits: Tensor, references: Tensor, target: Tensor) -> Tensor:
+    """-log y_j[c_j], mean over places (Eq. 3), by logarithms, so that no pointer is too weak to be learned from.
+
+    Args:
+        logits: of pointers, [B, P, R].
+        references: colours where they lead, [B, R] int64.
+        target: colours of the places, [B, P] int64.
+    """
+    right = references[:, None] == target[:, :, None]  # [B, P, R]
+    right = right | ~right.any(2, keepdim=True)  # a colour that no reference has asks for nothing
+    return (logits.logsumexp(2) - logits.masked_fill(~right, float("-inf")).logsumexp(2)).mean()
 
 
 class VideoColorization(Method):
@@ -175,8 +183,10 @@ class VideoColorization(Method):
         return ab[:, :, evenly(ab.shape[2], FITTED_PLACES).to(ab.device)].transpose(1, 2)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        shares, colours = self.colour(self.cut(batch.images))
-        return cross_entropy(shares, colours[:, -1].flatten(1)), {}
+        lab = in_lab(self.cut(batch.images))
+        colours = quantized(lab, self.centres, self.encoder.stride)
+        logits = self.logits(self.embed(lab))
+        return cross_entropy(logits, colours[:, :-1].flatten(1), colours[:, -1].flatten(1)), {}
 
     def cut(self, clips: Tensor) -> Tensor:
         """A random square of each clip, the same of all its frames; in evaluation mode the middle one."""
@@ -207,8 +217,11 @@ class VideoColorization(Method):
 
     def pointers(self, embeddings: Tensor) -> Tensor:
         """Where the places of the last frame look in those before: [B, P, R]."""
+        return self.logits(embeddings).softmax(2)
+
+    def logits(self, embeddings: Tensor) -> Tensor:
         references = embeddings[:, :-1].transpose(1, 2).flatten(2)  # [B, D, (T - 1) h w]
-        return point(embeddings[:, -1].flatten(2), references, self.config.temperature)
+        return likeness(embeddings[:, -1].flatten(2), references, self.config.temperature)
 
     # -- what can be asked of a trained network
 
