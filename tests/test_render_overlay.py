@@ -42,6 +42,20 @@ def test_a_run_keeps_its_letter_and_colour_when_others_are_left_out() -> None:
     assert [letter(place) for place in (0, 25, 26, 51, 52)] == ["A", "Z", "a", "z", "+"]
 
 
+def test_likelihoods_of_several_densities_are_not_drawn_over_each_other() -> None:
+    bits = [replace(falling(place), density="dynamic binarization") for place in (1, 3)]
+    grey = replace(falling(0), density="8-bit pixels")
+    unmeasured = replace(falling(2), density="8-bit pixels", series=None)
+    plot = overlay_plot("test/nll_nats", [grey, bits[0], unmeasured, bits[1]])
+    assert [line.name for line in plot.lines] == ["B", "D"]
+    assert plot.title == "negative log-likelihood (test), dynamic binarization"
+    assert plot.notes == ("not A: 8-bit pixels",)
+    alone = overlay_plot("test/nll_nats", [grey, unmeasured])
+    assert ([line.name for line in alone.lines], alone.title, alone.notes) == (
+        ["A"], "negative log-likelihood (test)", ()
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(("axis", "end"), [("step", 39), ("images", 3900), ("seconds", 19.5)])
 def test_axes(axis: Any, end: float) -> None:
     assert overlay_plot("main/loss", [falling(0)], ChartView(axis=axis)).lines[0].x[-1] == end

@@ -85,6 +85,20 @@ def test_what_runs_say_is_text_and_no_markup(tmp_path: Path, cli: Cli) -> None:
     assert "Where the settings differ" in text
 
 
+def test_likelihoods_of_different_densities_have_charts_of_their_own(tmp_path: Path, cli: Cli) -> None:
+    bits = put_run(tmp_path, "vae-digits-1", 500.0, 140.0)
+    put_run(tmp_path, "vae-digits-2", 2000.0, 900.0)
+    with bits.config.open("a") as file:
+        file.write('[method]\nbinarization = "dynamic"\n')
+    assert (
+        cli("report", "vae-digits-1", "vae-digits-2", "--runs", tmp_path, "--out", tmp_path / "a.html").code
+        == 0
+    )
+    text = (tmp_path / "a.html").read_text()
+    assert "-ELBO (test) dynamic binarization [nats]" in text
+    assert "-ELBO (test) 8-bit pixels [nats]" in text
+
+
 def test_what_was_measured_afterwards_is_listed_with_all_that_says_what_it_is(
     tmp_path: Path, cli: Cli
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from sslterm.cli.output import GAP, color_depth, print_line, print_table
+from sslterm.cli.output import GAP, color_depth, print_folded, print_table
 from sslterm.render.comparison import Table, on_same_data, short_keys
 from sslterm.render.comparison_cells import HEAD_ROWS, TableView, draw_table, table_width
 from sslterm.render.curve import Plot
@@ -67,12 +67,15 @@ def print_comparison(
     color = depth != "none"
     if tty and overlay is not None:
         typer.echo(draw_overlay(overlay, columns, PLOT_ROWS, color=color).ansi(depth) + "\n", color=True)
+    print_folded(table.common or f"{len(table.sides)} runs")
     beside = table_width(table) <= columns
-    for part in [table] if beside else _blocks(replace(table, settings=()), columns):
+    for number, part in enumerate([table] if beside else _blocks(replace(table, settings=()), columns)):
         rows = len(table.sides) + HEAD_ROWS
-        width = max(table_width(part), len(part.common))
-        cells = draw_table(part, min(width, columns), rows, color=color, view=TableView())
-        typer.echo(cells.ansi(depth), color=True)
+        cells = draw_table(
+            replace(part, common=" "), min(table_width(part), columns), rows, color=color, view=TableView()
+        )
+        drawn = cells.ansi(depth).split("\n")[1:]  # without the row of what is common
+        typer.echo("\n".join([""] * (number > 0) + drawn), color=True)
     if table.settings and not beside:
         typer.echo("")
         letters = [f"{letter(side.place)} {side.name}" for side in table.sides]
@@ -81,7 +84,7 @@ def print_comparison(
         print_table(("", *letters), rows_of)
     for judged in evaluated:
         typer.echo("")
-        print_line(judged.title)
+        print_folded(judged.title)
         for header, *lines in _parts(judged, columns):
             print_table(header, lines, right=set(judged.numbers))
     if tty and shots:
@@ -113,7 +116,7 @@ def _blocks(table: Table, width: int) -> list[Table]:
     for column in table.results:
         wider = replace(blocks[-1], results=(*blocks[-1].results, column))
         if blocks[-1].results and table_width(wider) > width:
-            wider = replace(table, common=" ", results=(column,))
+            wider = replace(table, results=(column,))
             blocks.append(wider)
         blocks[-1] = wider
     return blocks

@@ -68,6 +68,13 @@ def print_line(text: str = "", *, dim: bool = False, bold: bool = False) -> None
     sys.stdout.write(text + "\n")
 
 
+def print_folded(text: str) -> None:
+    """A text on stdout, on a terminal folded at its width."""
+    lines = textwrap.wrap(text, shutil.get_terminal_size().columns) if sys.stdout.isatty() else [text]
+    for line in lines:
+        print_line(line)
+
+
 def note(text: str) -> None:
     """A line for the person, on stderr."""
     sys.stdout.flush()

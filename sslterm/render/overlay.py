@@ -18,6 +18,8 @@ from sslterm.render.palette import GROUND, categorical
 from sslterm.render.plot import Line, Plot, Ranges
 from sslterm.render.smoothing import smoothed
 from sslterm.render.view import ChartView, domain_over
+from sslterm.run.comparison import flat
+from sslterm.run.density import density_of, is_likelihood
 from sslterm.run.reader import RunReader
 from sslterm.run.results import AFTERWARDS
 
@@ -47,12 +49,14 @@ class OverlayRun:
         place: in the order of choosing; colour, line style and letter follow from it.
         series: the metric; None where the run has not measured it.
         images_per_epoch: 0 where that is not known.
+        density: what the metric is a likelihood of; "" for other metrics.
     """
 
     place: int
     name: str
     series: Series | None
     images_per_epoch: int = 0
+    density: str = ""
 
 
 def overlay_run(reader: RunReader, place: int, metric: str) -> OverlayRun:
@@ -62,17 +66,29 @@ def overlay_run(reader: RunReader, place: int, metric: str) -> OverlayRun:
         name=reader.run.name,
         series=reader.metrics.series.get(metric),
         images_per_epoch=reader.status.images_per_epoch if reader.status else 0,
+        density=density_of(flat(reader.config)) if is_likelihood(metric) else "",
     )
+
+
+def by_density(runs: Sequence[OverlayRun]) -> list[list[OverlayRun]]:
+    """The runs that have measured the metric, those of one density together, the largest group first."""
+    groups: dict[str, list[OverlayRun]] = {}
+    for run in runs:
+        if run.series is not None and len(run.series.value):
+            groups.setdefault(run.density, []).append(run)
+    return sorted(groups.values(), key=len, reverse=True)
 
 
 def overlay_plot(metric: str, runs: Sequence[OverlayRun], view: ChartView = OVER_IMAGES) -> Plot:
     """The plot of one metric of several runs; lines are named by their letters, and the first is on top.
 
-    Lines of few points are not smoothed, for an average would say what none of them does. The values themselves
-    lie behind the averages, unless there are so many of those that nothing could be told apart. With a run
-    whose epochs are not known, epochs are images for all.
+    Likelihoods of several densities do not compare: those that most runs have are drawn, and the plot names the
+    runs that are left out. Lines of few points are not smoothed, for an average would say what none of them does.
+    The values themselves lie behind the averages, unless there are so many of those that nothing could be told
+    apart. With a run whose epochs are not known, epochs are images for all.
     """
-    drawn = [(run, run.series) for run in runs if run.series is not None and len(run.series.value)]
+    groups = by_density(runs)
+    drawn = [(run, run.series) for run in next(iter(groups), []) if run.series is not None]
     epochs_known = all(run.images_per_epoch > 0 for run, _ in drawn)
     long = [len(series.value) >= FEWEST_TO_SMOOTH for _, series in drawn]
     lines, smoothing = [], False
@@ -86,9 +102,14 @@ def overlay_plot(metric: str, runs: Sequence[OverlayRun], view: ChartView = OVER
                 x=x, y=series.value, smooth=smooth, behind=sum(long) <= MOST_BEHIND, hue=run.place, dashed=True,
             )
         )  # fmt: skip
+    density = f", {groups[0][0].density}" if len(groups) > 1 else ""
+    notes = [f"EMA {view.smoothing:g}"] if smoothing else []
+    notes += [
+        f"not {', '.join(letter(run.place) for run in group)}: {group[0].density}" for group in groups[1:]
+    ]
     ends = domain_over([line.x for line in lines]) if view.window else None
     return Plot(
-        title=name_of(metric),
+        title=name_of(metric) + density,
         lines=tuple(lines),
         unit=unit_of(metric),
         x_label=axis_label(view.axis, int(epochs_known)),
@@ -96,7 +117,7 @@ def overlay_plot(metric: str, runs: Sequence[OverlayRun], view: ChartView = OVER
         log_y=view.log_y,
         x_range=None if ends is None else view.shown(ends),
         cursor=view.cursor,
-        notes=(f"EMA {view.smoothing:g}",) if smoothing else (),
+        notes=tuple(notes),
     )
 
 

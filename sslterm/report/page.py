@@ -16,7 +16,7 @@ from sslterm.errors import DataError
 from sslterm.render.comparison import headlines_of, panels_worth_seeing, table_of
 from sslterm.render.evaluated import evaluated_tables
 from sslterm.render.figures import LEGEND, figure_tables
-from sslterm.render.overlay import letter, metrics_worth_seeing, overlay_plot, overlay_run
+from sslterm.render.overlay import by_density, letter, metrics_worth_seeing, overlay_plot, overlay_run
 from sslterm.render.palette import categorical_on_paper
 from sslterm.render.quantity import duration, memory, whole
 from sslterm.render.svg import overlay_svg
@@ -110,11 +110,14 @@ def _curves(readers: Sequence[RunReader], names: Mapping[str, str]) -> list[dict
     series = [reader.metrics.series for reader in readers]
     curves = []
     for metric in metrics_worth_seeing(series, headlines_of(readers))[:MOST_CURVES]:
-        plot = overlay_plot(
-            metric, [overlay_run(reader, place, metric) for place, reader in enumerate(readers)]
-        )
-        title = " ".join(part for part in (plot.title, f"[{plot.unit}]" if plot.unit else "") if part)
-        curves.append({"metric": metric, "title": title, "svg": Markup(overlay_svg(plot, names))})
+        groups = by_density([overlay_run(reader, place, metric) for place, reader in enumerate(readers)])
+        for runs in groups:
+            plot = overlay_plot(metric, runs)
+            density = runs[0].density if len(groups) > 1 else ""
+            title = " ".join(
+                part for part in (plot.title, density, f"[{plot.unit}]" if plot.unit else "") if part
+            )
+            curves.append({"metric": metric, "title": title, "svg": Markup(overlay_svg(plot, names))})
     return curves
 
 
