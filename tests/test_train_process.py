@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pexpect
@@ -24,7 +26,7 @@ from sslterm.run.control import request, wait_for_ack
 from sslterm.run.events import EventsReader, append_event
 from sslterm.run.launch import TrainerProcess, own_status, remove_if_untouched, what_happened
 from sslterm.run.layout import RunDirectory
-from sslterm.run.lock import hold
+from sslterm.run.lock import hold, trainer_of
 from sslterm.run.metrics import MetricsReader
 from sslterm.run.status import Status, read_status, write_status
 from tests.conformance.shrink import shrink
@@ -118,6 +120,19 @@ def test_a_run_whose_data_another_trainer_is_loading_is_refused_and_left_alone(
         assert run.config.is_file()
     remove_if_untouched(run)
     assert not run.path.exists()
+
+
+def test_a_trainer_that_was_killed_is_gone_at_once(run: RunDirectory) -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as trainer:
+        status = Status(pid=trainer.pid, host=socket.gethostname(), state="running", heartbeat=time.time())
+        with hold(run):
+            assert trainer_of(run, status) == os.getpid()
+        assert trainer_of(run, status) == trainer.pid  # on its way to hold the run
+        trainer.kill()
+    assert trainer_of(run, status) is None
+    assert trainer_of(run, replace(status, host="elsewhere")) == trainer.pid
+    (run.path / ".lock").unlink()
+    assert trainer_of(run, status) == trainer.pid  # nobody can tell before the heartbeat is stale
 
 
 def test_only_what_this_trainer_said_is_taken_for_its_end(run: RunDirectory) -> None:

@@ -24,8 +24,8 @@ from sslterm.errors import ExitCode, UsageError
 from sslterm.mirror.tensorboard import check_installed
 from sslterm.run import launch
 from sslterm.run.layout import RunDirectory, create_run, find_run, runs_root
-from sslterm.run.lock import holder
-from sslterm.run.status import LIVE_STATES, read_status, state_now
+from sslterm.run.lock import trainer_of
+from sslterm.run.status import read_status, state_now
 
 Processes = Annotated[
     int, typer.Option("--nproc", metavar="N", min=1, help="Processes, one a GPU (or a CPU share).")
@@ -141,7 +141,7 @@ def resume(
     found = find_run(run, runs_root(runs))
     status = read_status(found.status)
     state = state_now(status) if status is not None else "starting"
-    pid = status.pid if status is not None and state in LIVE_STATES else holder(found)
+    pid = trainer_of(found, status)
     if pid is not None:
         raise UsageError(
             f"{found.name} is {state} already (pid {pid})", f"watch it: sslterm monitor {found.name}"

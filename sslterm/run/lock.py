@@ -6,13 +6,14 @@ import errno
 import fcntl
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from sslterm.errors import DataError, UsageError
 from sslterm.run.files import DRAFT, remove_old_drafts
 from sslterm.run.layout import RunDirectory
-from sslterm.run.status import LIVE_STATES, read_status, state_now
+from sslterm.run.status import LIVE_STATES, Status, is_alive, read_status, state_now
 
 
 @contextmanager
@@ -67,22 +68,43 @@ def _clear_checkpoints(run: RunDirectory) -> None:
             shutil.rmtree(draft, ignore_errors=True)
 
 
+def trainer_of(run: RunDirectory, status: Status | None) -> int | None:
+    """The pid of the process that trains a run, or is about to; None where none does.
+
+    A trainer that was killed is gone at once, and not when its heartbeat is stale: nobody holds the run, and no
+    process on this host has its pid.
+    """
+    held, pid = _lock_of(run)
+    if pid is not None:
+        return pid
+    if status is None or state_now(status) not in LIVE_STATES:
+        return None
+    here = status.host == socket.gethostname()
+    gone = held is False and here and not is_alive(status.pid, seen=status.heartbeat)
+    return None if gone else status.pid
+
+
 def holder(run: RunDirectory) -> int | None:
     """The pid of the process on this host that holds a run for training; None where none does, or none can tell."""
+    return _lock_of(run)[1]
+
+
+def _lock_of(run: RunDirectory) -> tuple[bool | None, int | None]:
+    """Whether a run is held for training, None where nobody can tell, and by which process."""
     try:
         descriptor = os.open(run.path / ".lock", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return None
+        return None, None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         pid = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
-        return int(pid) if pid.isascii() and pid.isdecimal() else None
+        return True, int(pid) if pid.isascii() and pid.isdecimal() else None
     except OSError:
-        return None
+        return None, None
     finally:
         os.close(descriptor)
-    return None
+    return False, None
 
 
 def _held(run: RunDirectory, pid: str) -> UsageError:

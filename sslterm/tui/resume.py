@@ -7,8 +7,8 @@ import subprocess
 from sslterm.errors import SsltermError, UsageError
 from sslterm.run.launch import start_trainer
 from sslterm.run.layout import RunDirectory
-from sslterm.run.lock import holder
-from sslterm.run.status import LIVE_STATES, read_status, state_now
+from sslterm.run.lock import trainer_of
+from sslterm.run.status import read_status, state_now
 
 
 def resume(run: RunDirectory) -> subprocess.Popen[bytes]:
@@ -20,13 +20,11 @@ def resume(run: RunDirectory) -> subprocess.Popen[bytes]:
     """
     status = read_status(run.status)
     state = state_now(status) if status is not None else "starting"
-    if status is not None and state in LIVE_STATES:
-        raise UsageError(f"{run.name} is {state} already (pid {status.pid})")
+    pid = trainer_of(run, status)
+    if pid is not None:
+        raise UsageError(f"{run.name} is {state} already (pid {pid})")
     if state == "finished":
         raise UsageError(f"{run.name} is finished: there is nothing left to train")
-    pid = holder(run)
-    if pid is not None:
-        raise UsageError(f"{run.name} is held by process {pid}")
     try:
         return start_trainer(run, device="auto", processes=1)
     except OSError as error:
