@@ -105,6 +105,19 @@ def test_divergence_names_step_and_value_and_keeps_the_last_good_checkpoint(
     assert events_of(run)[-1]["exit_code"] == ExitCode.DIVERGED
 
 
+def test_torchrun_starts_trainers_and_no_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["train", "vae", *SMALL]) == ExitCode.USAGE
+    assert "sslterm train vae --nproc 2" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+    assert main(["resume", "last"]) == ExitCode.USAGE
+    assert "sslterm resume last --nproc 2" in capsys.readouterr().err
+
+
 def test_a_second_trainer_is_refused(run: RunDirectory) -> None:
     with hold(run), pytest.raises(UsageError, match="being trained"):
         trainer_process.train_run(run, device="cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tomllib
 from pathlib import Path
@@ -112,6 +113,7 @@ def train(
         else:
             typer.echo(text, nl=False)
         return
+    _check_alone("train", entry.name)
     follow.check_writable(root)
     run = create_run(root, entry.name, chosen, name)
     launch.write_config(run, text)
@@ -138,6 +140,7 @@ def resume(
       sslterm resume last
       sslterm resume vae-digits-1 --foreground
     """
+    _check_alone("resume", run)
     found = find_run(run, runs_root(runs))
     status = read_status(found.status)
     state = state_now(status) if status is not None else "starting"
@@ -152,6 +155,16 @@ def resume(
             JsonProgress(found)(status)
         return
     _launch(found, device=device, nproc=nproc, foreground=foreground, detach=detach, as_json=as_json)
+
+
+def _check_alone(command: str, what: str) -> None:
+    """Refuse torchrun, whose processes would each make a run of their own: `command` starts the processes."""
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if "TORCHELASTIC_RUN_ID" in os.environ and processes != "1":
+        raise UsageError(
+            f"torchrun has started `sslterm {command}` {processes} times, and one of it starts all processes",
+            f"sslterm {command} {what} --nproc {processes}; or torchrun ... -m sslterm.train RUN_DIRECTORY",
+        )
 
 
 def _launch(
