@@ -184,11 +184,8 @@ def _load_source(experiment: Experiment, scribe: Scribe) -> Source:
     def progress(what: str, done: int, total: int) -> None:
         scribe.note(message=f"{what}: {done:,} of {total:,}" if total else what)
 
-    if rank() != 0:
-        distributed.barrier()
-    source = load_source(experiment.data, progress)
-    if rank() == 0:
-        distributed.barrier()
+    with distributed.first_before_others():
+        source = load_source(experiment.data, progress)
     for note in (*source.notes, *oddities(source.train, experiment.augment)):
         scribe.event("warning", text=note, step=0)
         if scribe.active:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from sslterm.rows import world_size
+from sslterm.rows import rank, world_size
+
+PATIENCE = timedelta(days=2)
+"""Decoding the photographs of ImageNet takes hours, and a barrier waits for minutes."""
 
 
 def join(device: torch.device) -> torch.device:
@@ -32,6 +37,22 @@ def leave() -> None:
 def barrier() -> None:
     if world_size() > 1:
         dist.barrier()
+
+
+@contextmanager
+def first_before_others() -> Iterator[None]:
+    """What rank 0 does alone, and the others after it, however long it takes."""
+    if world_size() == 1:
+        yield
+        return
+    group = dist.new_group(backend="gloo", timeout=PATIENCE)
+    assert not isinstance(group, int)  # that is a group without this rank
+    if rank() != 0:
+        dist.barrier(group)
+    yield
+    if rank() == 0:
+        dist.barrier(group)
+    dist.destroy_process_group(group)
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:

@@ -32,6 +32,7 @@ from sslterm.evaluate.features import fitting
 from sslterm.evaluate.online import online_metrics, raw_pixel_metrics
 from sslterm.evaluate.panels import capability_panels
 from sslterm.methods.base import Method
+from sslterm.nn.rng import random_state_on, set_random_state_on
 from sslterm.rows import rank, world_size
 
 PANEL_IMAGES = 256
@@ -120,8 +121,8 @@ class Trainer:
         self.epoch_begun = state["epoch_begun"]
         self.elapsed_seconds = state["elapsed_seconds"]
         torch.set_rng_state(state["random_state"])
-        if self.device.type == "cuda" and state["cuda_random_state"] is not None:
-            torch.cuda.set_rng_state(state["cuda_random_state"], self.device)
+        if state.get("device") == self.device.type:
+            set_random_state_on(self.device, state["device_random_state"])
 
     # -- the loop
 
@@ -230,7 +231,6 @@ class Trainer:
         """
         finite.check(self.method, self.updater.window, step=self.clock.step, run=self.scribe.run)
         if rank() == 0:
-            on_cuda = self.device.type == "cuda"
             state: dict[str, Any] = {
                 "step": self.clock.step,
                 "images": self.clock.images,
@@ -239,7 +239,8 @@ class Trainer:
                 "precision": self.updater.precision,
                 "updater": self.updater.state(),
                 "random_state": torch.get_rng_state(),
-                "cuda_random_state": torch.cuda.get_rng_state(self.device) if on_cuda else None,
+                "device": self.device.type,
+                "device_random_state": random_state_on(self.device),
             }
             save_checkpoint(
                 self.scribe.run,

@@ -21,6 +21,8 @@ from sslterm.data.batch import Batch
 from sslterm.engine import distributed, schedule
 from sslterm.engine.optim import make_optimizer, set_rate
 from sslterm.methods.base import LossFn, Method
+from sslterm.nn.precision import double
+from sslterm.nn.rng import random_state_on, set_random_state_on
 from sslterm.rows import rank, rows, world_size
 
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -78,7 +80,7 @@ class Window:
         """
         if not self.values:
             return {}
-        columns = [torch.stack(values).double().mean() for values in self.values.values()]
+        columns = [double(torch.stack(values)).mean() for values in self.values.values()]
         means = distributed.average(torch.stack(columns)).tolist()
         if not all(map(math.isfinite, means)):
             self.check()
@@ -240,11 +242,9 @@ class Updater:
 
 
 def _random_state(device: torch.device) -> tuple[Tensor, Tensor | None]:
-    on_device = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-    return torch.get_rng_state(), on_device
+    return torch.get_rng_state(), random_state_on(device)
 
 
 def _set_random_state(state: tuple[Tensor, Tensor | None], device: torch.device) -> None:
     torch.set_rng_state(state[0])
-    if state[1] is not None:
-        torch.cuda.set_rng_state(state[1], device)
+    set_random_state_on(device, state[1])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sslterm.errors import UsageError
-from sslterm.evaluate.features import double
+from sslterm.nn.precision import double
 
 IMAGES_PER_DIMENSION = 5
 """Fewest images for a Fréchet distance, per dimension of the space; below, the covariance is mostly noise."""

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from sslterm.data.store import Store
-from sslterm.evaluate.features import batches, choose, double
+from sslterm.evaluate.features import batches, choose
 from sslterm.evaluate.sampling import draw_samples
 from sslterm.methods.base import Samples
+from sslterm.nn.precision import double
 
 JUDGED = 500
 """Most samples, and held-out images, whose distances are compared."""

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sslterm.evaluate.features import double, rankme, relative_std
+from sslterm.evaluate.features import rankme, relative_std
+from sslterm.nn.precision import double
 
 
 def alignment(z_a: Tensor, z_b: Tensor) -> float:

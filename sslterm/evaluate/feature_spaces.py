@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslterm.data.store import Store
-from sslterm.evaluate.features import batches, choose, double, evaluating
+from sslterm.evaluate.features import batches, choose, evaluating
 from sslterm.evaluate.judge import Space, digest_of, width_for
 from sslterm.methods.base import Encodes
+from sslterm.nn.precision import double
 
 _MOST_SIDE = 32
 """Larger images are reduced to this before their pixels are compared."""

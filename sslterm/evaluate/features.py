@@ -15,6 +15,8 @@ from sslterm.data.batch import Batch
 from sslterm.data.store import Store
 from sslterm.errors import UsageError, did_you_mean
 from sslterm.methods.base import Encodes
+from sslterm.nn.precision import double
+from sslterm.nn.rng import random_state_on, set_random_state_on
 
 Progress = Callable[[str, int, int], None]
 """(what is being done, how much of it is done, how much there is)."""
@@ -71,24 +73,18 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 def own_randomness(device: torch.device, seed: int) -> Iterator[None]:
     """Draws inside start from `seed`; the random state outside is untouched, on the CPU and on `device`."""
     cpu_state = torch.get_rng_state()
-    device_state = None
+    device_state = random_state_on(device)
     try:
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
-            device_state = torch.cuda.get_rng_state(device)
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         elif device.type == "mps":
-            device_state = torch.mps.get_rng_state()
             torch.mps.manual_seed(seed)
         yield
     finally:
         torch.set_rng_state(cpu_state)
-        if device_state is not None:
-            if device.type == "cuda":
-                torch.cuda.set_rng_state(device_state, device)
-            else:
-                torch.mps.set_rng_state(device_state)
+        set_random_state_on(device, device_state)
 
 
 def seeded(device: torch.device, seed: int) -> torch.Generator:
@@ -205,11 +201,6 @@ def pixels(store: Store, index: Tensor | None = None) -> Features:
 def _join(parts: list[tuple[Tensor, Tensor]]) -> Features:
     values = torch.cat([value for value, _ in parts])
     return Features(values, torch.cat([label for _, label in parts]).to(values.device))
-
-
-def double(tensor: Tensor) -> Tensor:
-    """In float64, on the CPU where the device has none."""
-    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
 def rankme(features: Tensor) -> float:

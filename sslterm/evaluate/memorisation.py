@@ -18,6 +18,7 @@ from sslterm.evaluate.distances import Estimate
 from sslterm.evaluate.feature_spaces import pooled_pixels
 from sslterm.evaluate.features import Progress, choose, no_progress
 from sslterm.evaluate.judge import as_floats
+from sslterm.nn.precision import double
 
 EXPECTED = 0.05
 """Share of held-out images that count as near, and so of the samples of a generator that copies nothing."""
@@ -78,8 +79,8 @@ def memorised_share(samples: Nearest, held_out: Nearest) -> Estimate:
 
     Its error counts both sets: what is near is only known from so many held-out images.
     """
-    near = torch.quantile(held_out.relative.double(), EXPECTED)
-    share = float((samples.relative <= near).double().mean())
+    near = torch.quantile(double(held_out.relative), EXPECTED)
+    share = float((double(samples.relative) <= near).double().mean())
     n, m = len(samples.relative), len(held_out.relative)
     return Estimate(share, (share * (1 - share) / n + EXPECTED * (1 - EXPECTED) / m) ** 0.5)
 

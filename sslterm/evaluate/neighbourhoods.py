@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from sslterm.evaluate.features import double
+from sslterm.nn.precision import double
 
 PRECISION_NEIGHBOURS = 3
 """k of precision and recall (Kynkäänniemi et al. 2019)."""
@@ -74,4 +74,4 @@ def _distances(a: Cloud, b: Cloud) -> Iterator[Tensor]:
 
 
 def _mean(values: Tensor) -> float:
-    return float(values.double().mean())
+    return float(double(values).mean())

@@ -15,7 +15,6 @@ from sslterm.evaluate.features import (
     batches,
     choose,
     device_of,
-    double,
     encode,
     evaluating,
     own_randomness,
@@ -44,6 +43,7 @@ from sslterm.methods.base import (
     Solves,
 )
 from sslterm.nn.ais import QUICK_BETAS
+from sslterm.nn.precision import double
 
 GALLERY = 10_000
 """Most training images that vote in the online kNN."""
@@ -173,6 +173,6 @@ def reconstruction_error(method: Reconstructs, store: Store, index: Tensor | Non
     with evaluating(method):
         for batch in batches(store, index):
             difference = method.reconstruct(batch.images) - batch.images
-            total += float(difference.double().square().sum())
+            total += float(double(difference).square().sum())
             count += difference.numel()
     return total / count

@@ -13,7 +13,6 @@ from torch import Tensor
 from sslterm.data.batch import Batch
 from sslterm.evaluate.features import (
     device_of,
-    double,
     evaluating,
     fitting,
     own_randomness,
@@ -24,6 +23,7 @@ from sslterm.evaluate.features import (
 from sslterm.evaluate.latent import has_plane, latent_plane
 from sslterm.evaluate.sampling import draw_samples
 from sslterm.methods.base import Encodes, Latent, Method, Reconstructs, Samples
+from sslterm.nn.precision import double
 from sslterm.run.panels import Panel
 
 SAMPLES = 64

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sslterm.nn.precision import has_float64
+
 BETAS, CHAINS = 10_000, 100
 """Of an estimate that is to be reported."""
 QUICK_BETAS = 1_000
@@ -60,7 +62,7 @@ def annealed_importance_sampling(
         progress: told (steps done, steps in all), a hundred times.
     """
     # Thousands of small terms: summed in float64 where the device has it.
-    kind = torch.float32 if chains.device.type == "mps" else torch.float64
+    kind = torch.float64 if has_float64(chains.device) else torch.float32
     log_weights = torch.zeros(len(chains), dtype=kind, device=chains.device)
     for step in range(betas):
         chains, gained = advance(chains, step / betas, (step + 1) / betas)

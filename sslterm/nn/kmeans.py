@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslterm.nn.precision import double, has_float64
+
 CHUNK_VALUES = 1 << 26
 """Most distances at once."""
 APART = 1e-4
@@ -24,6 +26,8 @@ def pca_whiten(features: Tensor, dimensions: int) -> Tensor:
     Returns:
         [N, min(dimensions, D)] float32. Directions without variance become zeros.
     """
+    if not has_float64(features.device):
+        return pca_whiten(features.cpu(), dimensions).to(features.device)
     mean = features.mean(0, dtype=torch.float64)
     parts = features.split(max(1, CHUNK_VALUES // features.shape[1]))
     covariance = sum((part - mean).T @ (part - mean) for part in parts) / len(features)  # float64
@@ -97,12 +101,13 @@ def mutual_information(a: Tensor, b: Tensor) -> float:
     Args:
         a, b: [N] int64, not negative.
     """
-    joint = torch.stack((a, b), dim=1).unique(dim=0, return_counts=True)[1].double()  # only what occurs
-    h_a, h_b = (_entropy(labels.unique(return_counts=True)[1].double()) for labels in (a, b))
+    joint = torch.stack((a, b), dim=1).unique(dim=0, return_counts=True)[1]  # only what occurs
+    h_a, h_b = (_entropy(labels.unique(return_counts=True)[1]) for labels in (a, b))
     if h_a == 0 or h_b == 0:  # a single cluster tells nothing
         return 1.0 if h_a == h_b else 0.0
     return (h_a + h_b - _entropy(joint)) / math.sqrt(h_a * h_b)
 
 
 def _entropy(counts: Tensor) -> float:
-    return float(torch.special.entr(counts / counts.sum()).sum())
+    shares = double(counts)
+    return float(torch.special.entr(shares / shares.sum()).sum())

@@ -6,6 +6,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from sslterm.nn.precision import double
+
 
 @torch.no_grad()
 def optimal_pairs(start: Tensor, end: Tensor) -> Tensor:
@@ -16,7 +18,7 @@ def optimal_pairs(start: Tensor, end: Tensor) -> Tensor:
     Args:
         start, end: [N, ...].
     """
-    cost = torch.cdist(start.flatten(1).double(), end.flatten(1).double()).square()
+    cost = torch.cdist(double(start.flatten(1)), double(end.flatten(1))).square()
     rows, columns = linear_sum_assignment(cost.cpu().numpy())
     order = torch.empty(len(end), dtype=torch.int64)
     order[torch.from_numpy(columns)] = torch.from_numpy(rows)

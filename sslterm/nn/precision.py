@@ -29,6 +29,16 @@ def in_float32(function: Callable[..., T]) -> Callable[..., T]:
     return full
 
 
+def has_float64(device: torch.device) -> bool:
+    """Metal computes in float32 at most."""
+    return device.type != "mps"
+
+
+def double(tensor: Tensor) -> Tensor:
+    """In float64, on the CPU where the device has none."""
+    return (tensor if has_float64(tensor.device) else tensor.cpu()).double()
+
+
 def _widen(value: object) -> object:
     if isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16):
         return value.float()

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from sslterm.nn.precision import in_float32
+from sslterm.nn.precision import has_float64, in_float32
 
 ROUND = 10
 """Iterations of `column_potentials` between two looks at how far it is."""
@@ -65,6 +65,11 @@ def column_potentials(
         tolerance: most that a column's sum may differ from N / K, as a share of it.
         most_iterations: after these it is what it is.
     """
+    if not has_float64(scores.device):
+        found = column_potentials(
+            scores.cpu(), epsilon=epsilon, tolerance=tolerance, most_iterations=most_iterations
+        )
+        return found.float().to(scores.device)
     n, k = scores.shape
     g = torch.zeros(k, dtype=torch.float64, device=scores.device)
     error, left = float("inf"), most_iterations

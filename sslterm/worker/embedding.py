@@ -12,10 +12,11 @@ from torch.nn import functional as F
 from sslterm.data.store import Store
 from sslterm.errors import UsageError
 from sslterm.evaluate.components import leading_components
-from sslterm.evaluate.features import Features, choose, double, encode, encode_layers, own_randomness, stills
+from sslterm.evaluate.features import Features, choose, encode, encode_layers, own_randomness, stills
 from sslterm.evaluate.panels import HELD_OUT, component_axes, flat_map, pca_words
 from sslterm.evaluate.tsne import tsne_map
 from sslterm.methods.base import Encodes
+from sslterm.nn.precision import double
 from sslterm.run.packed import pack
 from sslterm.run.panels import Panel
 from sslterm.worker.desk import Desk, one_thread

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from sslterm.nn.precision import double
 from sslterm.run.panels import Panel
 
 
@@ -21,9 +22,10 @@ def confusion_panel(
         of: what was asked, how often: "512 held-out images, each turned four ways".
     """
     answers = len(names)
-    counts = torch.bincount(right * answers + given, minlength=answers**2).view(answers, answers).double()
+    counts = torch.bincount(right * answers + given, minlength=answers**2).view(answers, answers)
+    counts = double(counts)
     shares = counts / counts.sum(1, keepdim=True).clamp_min(1)
-    hits = float((given == right).double().mean())
+    hits = float((given == right).float().mean())
     return Panel(
         name=name,
         kind="matrix",
